@@ -1,0 +1,2 @@
+//! The tls command.
+fn main() {}

@@ -1,0 +1,5 @@
+//! TLS without IO.
+mod alert;
+mod error;
+mod registry;
+mod wire;
