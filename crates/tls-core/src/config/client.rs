@@ -1,0 +1,166 @@
+//! Client configuration.
+
+use core::fmt;
+use std::sync::Arc;
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use super::{Common, common_builder_methods};
+use crate::error::ConfigError;
+use crate::hooks::{
+    AcceptAnyCertificate, CertificateResolver, CertifiedKey, KeyLog, MemoryCertificates, PeerVerifier,
+    PinnedCertificate, WebPkiVerifier,
+};
+use crate::record::Padding;
+use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
+use crate::verify::RootStore;
+
+/// How a client behaves. Cheap to clone; made by [`ClientConfig::builder`].
+///
+/// ```
+/// use tls_core::{ClientConfig, RootStore};
+/// # fn main() -> Result<(), tls_core::ConfigError> {
+/// # let root = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+/// # let pem = root.cert.pem();
+/// let config = ClientConfig::builder()
+///     .roots(RootStore::from_pem(pem.as_bytes())?)
+///     .alpn(["h2", "http/1.1"])
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientConfig(pub(crate) Arc<ClientSettings>);
+
+pub(crate) struct ClientSettings {
+    pub(crate) common: Common,
+    /// The groups that get a key share in the first ClientHello.
+    pub(crate) key_shares: Vec<NamedGroup>,
+    pub(crate) verifier: Arc<dyn PeerVerifier>,
+    pub(crate) resolver: Option<Arc<dyn CertificateResolver>>,
+    pub(crate) middlebox_compatibility: bool,
+    pub(crate) send_server_name: bool,
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("common", &self.common)
+            .field("key_shares", &self.key_shares)
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientConfig {
+    /// Starts a configuration. It needs a verifier: [`ClientConfigBuilder::roots`] is the usual one.
+    #[must_use]
+    pub fn builder() -> ClientConfigBuilder {
+        ClientConfigBuilder {
+            common: Common::default(),
+            key_shares: None,
+            verifier: None,
+            resolver: None,
+            middlebox_compatibility: true,
+            send_server_name: true,
+        }
+    }
+}
+
+/// Builds a [`ClientConfig`].
+#[derive(Debug)]
+#[must_use]
+pub struct ClientConfigBuilder {
+    common: Common,
+    key_shares: Option<Vec<NamedGroup>>,
+    verifier: Option<Arc<dyn PeerVerifier>>,
+    resolver: Option<Arc<dyn CertificateResolver>>,
+    middlebox_compatibility: bool,
+    send_server_name: bool,
+}
+
+impl ClientConfigBuilder {
+    common_builder_methods!();
+
+    /// Verifies servers with webpki against these roots.
+    pub fn roots(self, roots: RootStore) -> Self {
+        self.verifier(Arc::new(WebPkiVerifier::new(roots)))
+    }
+
+    /// Verifies servers with a verifier of the caller's own.
+    pub fn verifier(mut self, verifier: Arc<dyn PeerVerifier>) -> Self {
+        self.verifier = Some(verifier);
+        self
+    }
+
+    /// Accepts exactly this end-entity certificate, whatever its name, dates and issuer.
+    pub fn dangerously_pin_certificate(self, certificate: CertificateDer<'static>) -> Self {
+        self.verifier(Arc::new(PinnedCertificate::new(certificate)))
+    }
+
+    /// Accepts any certificate: whoever sits on the path can read and change everything. For tests only.
+    pub fn dangerously_accept_any_certificate(self) -> Self {
+        self.verifier(Arc::new(AcceptAnyCertificate))
+    }
+
+    /// The certificate to present to servers that ask for one.
+    pub fn certificate(self, certificate: CertifiedKey) -> Self {
+        self.certificate_resolver(Arc::new(MemoryCertificates::new([certificate])))
+    }
+
+    /// Chooses the certificate to present to servers that ask for one. Default: none is presented.
+    pub fn certificate_resolver(mut self, resolver: Arc<dyn CertificateResolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// The groups that get a key share in the first ClientHello; a server that wants another of
+    /// [`Self::groups`] asks for it with a HelloRetryRequest. Default: X25519MLKEM768 and X25519, as far as they are
+    /// among the groups, else the first group.
+    pub fn key_shares(mut self, groups: impl IntoIterator<Item = NamedGroup>) -> Self {
+        self.key_shares = Some(groups.into_iter().collect());
+        self
+    }
+
+    /// Whether to look like TLS 1.2 to middleboxes (section D.4): a session id, and dummy change_cipher_spec.
+    /// Default: yes.
+    pub fn middlebox_compatibility(mut self, enabled: bool) -> Self {
+        self.middlebox_compatibility = enabled;
+        self
+    }
+
+    /// Whether to tell the server which name is wanted (RFC 6066 section 3). Never sent for IP addresses.
+    /// Default: yes.
+    pub fn send_server_name(mut self, enabled: bool) -> Self {
+        self.send_server_name = enabled;
+        self
+    }
+
+    /// Checks the configuration, and warms up the random generator: the first time in a process this can take
+    /// 190 ms, so do it before serving.
+    ///
+    /// # Errors
+    /// No verifier, or a list that is empty or names what is not supported.
+    pub fn build(self) -> Result<ClientConfig, ConfigError> {
+        self.common.check()?;
+        let groups = &self.common.groups;
+        let key_shares = self.key_shares.unwrap_or_else(|| default_key_shares(groups));
+        if let Some(group) = key_shares.iter().find(|group| !groups.contains(group)) {
+            return Err(ConfigError::new(format!("key share for {group}, which is not among the groups")));
+        }
+        Ok(ClientConfig(Arc::new(ClientSettings {
+            verifier: self.verifier.ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?,
+            common: self.common,
+            key_shares,
+            resolver: self.resolver,
+            middlebox_compatibility: self.middlebox_compatibility,
+            send_server_name: self.send_server_name,
+        })))
+    }
+}
+
+fn default_key_shares(groups: &[NamedGroup]) -> Vec<NamedGroup> {
+    let usual = |group: &&NamedGroup| [NamedGroup::X25519MLKEM768, NamedGroup::X25519].contains(group);
+    let shares: Vec<_> = groups.iter().filter(usual).copied().collect();
+    if shares.is_empty() { groups.iter().take(1).copied().collect() } else { shares }
+}

@@ -1,0 +1,142 @@
+//! How a client or a server behaves, checked once when it is built and shared by its connections.
+
+mod client;
+mod server;
+
+use core::fmt;
+use std::sync::Arc;
+
+use rustls_pki_types::UnixTime;
+
+use crate::crypto::{key_exchange, random, suites, verification};
+use crate::error::ConfigError;
+use crate::hooks::KeyLog;
+use crate::record::Padding;
+use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
+
+pub use client::{ClientConfig, ClientConfigBuilder};
+pub use server::{ServerConfig, ServerConfigBuilder};
+
+/// Where a configuration gets the time from.
+pub(crate) type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
+
+/// What both sides configure alike.
+#[derive(Clone)]
+pub(crate) struct Common {
+    /// In order of preference.
+    pub(crate) cipher_suites: Vec<CipherSuite>,
+    pub(crate) groups: Vec<NamedGroup>,
+    /// The schemes we accept from the peer, in certificates and over handshakes.
+    pub(crate) signature_schemes: Vec<SignatureScheme>,
+    pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) key_log: Option<Arc<dyn KeyLog>>,
+    pub(crate) padding: Padding,
+    pub(crate) clock: Clock,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            cipher_suites: suites::DEFAULT_TLS13.to_vec(),
+            groups: key_exchange::SUPPORTED_GROUPS.to_vec(),
+            signature_schemes: verification::DEFAULT_SCHEMES.to_vec(),
+            alpn: Vec::new(),
+            key_log: None,
+            padding: Padding::None,
+            clock: Arc::new(UnixTime::now),
+        }
+    }
+}
+
+impl Common {
+    /// Checks what can be wrong on either side, and pays for the first random byte of the process (65-190 ms in
+    /// builds with jitter entropy), so that it never falls into a handshake.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.cipher_suites.is_empty() {
+            return Err(ConfigError::new("no cipher suites"));
+        }
+        if let Some(suite) = self.cipher_suites.iter().find(|suite| suites::suite13(**suite).is_none()) {
+            return Err(ConfigError::new(format!("cipher suite {suite} is not supported")));
+        }
+        if self.groups.is_empty() {
+            return Err(ConfigError::new("no groups for key exchange"));
+        }
+        if let Some(group) = self.groups.iter().find(|group| !key_exchange::is_supported(**group)) {
+            return Err(ConfigError::new(format!("group {group} is not supported")));
+        }
+        if self.signature_schemes.is_empty() {
+            return Err(ConfigError::new("no signature schemes"));
+        }
+        if let Some(name) = self.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
+            return Err(ConfigError::new(format!("ALPN name of {} bytes: 1 to 255 are allowed", name.len())));
+        }
+        random::warm_up().map_err(|error| ConfigError::new(error.to_string()))
+    }
+}
+
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Common")
+            .field("cipher_suites", &self.cipher_suites)
+            .field("groups", &self.groups)
+            .field("signature_schemes", &self.signature_schemes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The builder methods that both sides have.
+macro_rules! common_builder_methods {
+    () => {
+        /// The cipher suites, best first. Default: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,
+        /// TLS_CHACHA20_POLY1305_SHA256.
+        #[must_use]
+        pub fn cipher_suites(mut self, suites: impl IntoIterator<Item = CipherSuite>) -> Self {
+            self.common.cipher_suites = suites.into_iter().collect();
+            self
+        }
+
+        /// The groups for key exchange, best first. Default: X25519MLKEM768, X25519, secp256r1, secp384r1,
+        /// secp521r1.
+        #[must_use]
+        pub fn groups(mut self, groups: impl IntoIterator<Item = NamedGroup>) -> Self {
+            self.common.groups = groups.into_iter().collect();
+            self
+        }
+
+        /// The signature schemes accepted from the peer, best first. Default: all that are supported.
+        #[must_use]
+        pub fn signature_schemes(mut self, schemes: impl IntoIterator<Item = SignatureScheme>) -> Self {
+            self.common.signature_schemes = schemes.into_iter().collect();
+            self
+        }
+
+        /// The application protocols (RFC 7301), best first. Default: none, and ALPN is not used.
+        #[must_use]
+        pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+            self.common.alpn = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
+            self
+        }
+
+        /// Hands the traffic secrets of every connection to this log. Default: none.
+        #[must_use]
+        pub fn key_log(mut self, key_log: Arc<dyn KeyLog>) -> Self {
+            self.common.key_log = Some(key_log);
+            self
+        }
+
+        /// Pads the records we send (section 5.4). Default: no padding.
+        #[must_use]
+        pub fn padding(mut self, padding: Padding) -> Self {
+            self.common.padding = padding;
+            self
+        }
+
+        /// Where to get the time from. Default: the system's clock.
+        #[must_use]
+        pub fn clock(mut self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
+            self.common.clock = Arc::new(clock);
+            self
+        }
+    };
+}
+use common_builder_methods;

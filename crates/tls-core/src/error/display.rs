@@ -1,0 +1,262 @@
+//! What errors say to a human.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::{
+    CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse, NothingInCommon, Phase,
+    Side,
+};
+use crate::alert::AlertDescription;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(side) = self.0.side {
+            write!(f, "TLS {side}")?;
+            if let Some(phase) = self.0.phase {
+                write!(f, ", {phase}")?;
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{}", self.0.kind)?;
+        match self.hint() {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadBytes(bad) => write!(f, "malformed {bad}"),
+            Self::Misbehaved(misbehaviour) => write!(f, "{misbehaviour}"),
+            Self::NothingInCommon(what) => write!(f, "{what}"),
+            Self::Certificate(error) => write!(f, "certificate refused: {error}"),
+            Self::AlertReceived(alert) => write!(f, "the peer sent the alert {alert}"),
+            Self::Truncated => f.write_str("the peer closed the transport without close_notify"),
+            Self::NotTls { first_bytes } => {
+                write!(f, "not TLS: it begins with \"{}\"", first_bytes.escape_ascii())
+            }
+            Self::Hook { hook, source } => write!(f, "the {hook} hook failed: {source}"),
+            Self::Link(error) => write!(f, "transport: {error}"),
+            Self::Misuse(misuse) => write!(f, "{misuse}"),
+            Self::Crypto(what) => write!(f, "cryptographic library: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Misbehaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnexpectedMessage { expected, got } => write!(f, "{got} came where {expected} was due"),
+            Self::UnexpectedRecord(content_type) => {
+                write!(f, "a record of type {content_type} may not stand here")
+            }
+            Self::UnexpectedPostHandshake(message) => write!(f, "{message} came after the handshake"),
+            Self::HandshakeDataAcrossKeyChange => f.write_str("handshake bytes run across a change of keys"),
+            Self::InterleavedHandshake(content_type) => {
+                write!(
+                    f,
+                    "a record of type {content_type} between the fragments of a handshake message"
+                )
+            }
+            Self::BadRecordMac => f.write_str("a record cannot be decrypted"),
+            Self::RecordOverflow => f.write_str("a record is longer than the protocol allows"),
+            Self::BadRecordHeader => f.write_str("a record header has an illegal version or type"),
+            Self::EmptyRecord => f.write_str("a record is empty that may not be"),
+            Self::BadChangeCipherSpec => f.write_str("an ill-formed or misplaced change_cipher_spec"),
+            Self::BadAlert => f.write_str("an ill-formed alert"),
+            Self::MessageTooLarge { message, size } => {
+                write!(f, "{message} of {size} bytes is over the limit")
+            }
+            Self::Flood(what) => write!(f, "too many {what} in a row"),
+            Self::TooMuchForOneKey => f.write_str("more data than one key may protect"),
+            Self::UnsolicitedExtension(extension) => write!(f, "extension {extension} was not offered"),
+            Self::MisplacedExtension { message, extension } => {
+                write!(f, "extension {extension} may not stand in {message}")
+            }
+            Self::MissingExtension(extension) => write!(f, "extension {extension} is missing"),
+            Self::Mismatch(what) => write!(f, "{what} differs from what it must repeat"),
+            Self::NotOffered(what) => write!(f, "{what} was chosen but not offered"),
+            Self::IllegalParameter(what) => write!(f, "illegal {what}"),
+            Self::BadKeyShare(group) => write!(f, "the key share is not a public key of {group}"),
+            Self::BadRetryRequest(what) => write!(f, "HelloRetryRequest refused: {what}"),
+            Self::Downgraded => {
+                f.write_str("the server speaks a better version: somebody downgraded the connection")
+            }
+            Self::BadSignature(scheme) => write!(f, "the handshake's {scheme} signature does not verify"),
+            Self::BadFinished => f.write_str("Finished does not verify"),
+            Self::NoCertificate(side) => write!(f, "the {side} presented no certificate"),
+        }
+    }
+}
+
+impl fmt::Display for NothingInCommon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { theirs } => write!(f, "no common version; the peer has {theirs:?}"),
+            Self::CipherSuite { theirs } => write!(f, "no common cipher suite; the peer has {theirs:?}"),
+            Self::Group { theirs } => write!(f, "no common group; the peer has {theirs:?}"),
+            Self::SignatureScheme { theirs } => {
+                write!(f, "no certificate for the peer's signature schemes {theirs:?}")
+            }
+            Self::ApplicationProtocol { theirs, ours } => {
+                write!(
+                    f,
+                    "no common application protocol; the peer has {}, we have {}",
+                    Protocols(theirs),
+                    Protocols(ours)
+                )
+            }
+            Self::ServerName { name: Some(name) } => write!(f, "no certificate for the name {name:?}"),
+            Self::ServerName { name: None } => {
+                f.write_str("no certificate for a client that names no server")
+            }
+        }
+    }
+}
+
+/// A list of protocol names, shown as text.
+struct Protocols<'a>(&'a [Vec<u8>]);
+
+impl fmt::Display for Protocols<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|name| String::from_utf8_lossy(name)))
+            .finish()
+    }
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadEncoding(what) => write!(f, "malformed: {what}"),
+            Self::Expired { not_after, now } => {
+                write!(f, "it expired {} ago", Span(now.saturating_sub(*not_after)))
+            }
+            Self::NotYetValid { not_before, now } => {
+                write!(f, "it becomes valid in {}", Span(not_before.saturating_sub(*now)))
+            }
+            Self::UnknownIssuer => f.write_str("no path to a trusted root"),
+            Self::NotValidForName { expected, presented } if presented.is_empty() => {
+                write!(f, "it is not for {expected}, and names nothing")
+            }
+            Self::NotValidForName { expected, presented } => {
+                write!(f, "it is not for {expected} but for {}", presented.join(", "))
+            }
+            Self::Revoked => f.write_str("revoked"),
+            Self::RevocationUnknown(what) => write!(f, "its revocation state is unknown: {what}"),
+            Self::BadSignature => f.write_str("a signature in the chain does not verify"),
+            Self::CaUsedAsEndEntity => f.write_str("it is a CA certificate, not a leaf"),
+            Self::WrongUsage(what) => write!(f, "not for this use: {what}"),
+            Self::UnsupportedAlgorithm(what) => write!(f, "unsupported algorithm: {what}"),
+            Self::ChainTooLong => f.write_str("the chain is too long"),
+            Self::ConstraintViolated(what) => write!(f, "an issuer's constraint is violated: {what}"),
+            Self::Policy(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A length of time in its largest fitting unit.
+struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            seconds @ 0..120 => write!(f, "{:?}", Duration::from_secs(seconds)),
+            seconds @ 120..7_200 => write!(f, "{} minutes", seconds / 60),
+            seconds @ 7_200..172_800 => write!(f, "{} hours", seconds / 3_600),
+            seconds => write!(f, "{} days", seconds / 86_400),
+        }
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExporterRange => "the exporter cannot make that many bytes, or its label is too long",
+            Self::NotEstablished => "the handshake has not finished",
+            Self::NoKeyUpdate => "this version of TLS has no KeyUpdate",
+            Self::WriteClosed => "the write side is closed",
+        })
+    }
+}
+
+pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Certificate(CertificateError::CaUsedAsEndEntity) => {
+            "the server presents a CA certificate as its own (`openssl req -x509` makes these): issue a leaf from it, \
+             or make it with basicConstraints CA:FALSE"
+        }
+        ErrorKind::Certificate(CertificateError::UnknownIssuer) => {
+            "is the root among the trusted ones, and does the server send its intermediates?"
+        }
+        ErrorKind::NotTls { first_bytes } if looks_like_http(first_bytes) => {
+            "this is plain HTTP: is the URL https, and the port the TLS one?"
+        }
+        ErrorKind::NotTls { .. } => "does the peer speak TLS on this port?",
+        ErrorKind::AlertReceived(AlertDescription::UNKNOWN_CA) => {
+            "the peer does not trust the root of our certificate"
+        }
+        ErrorKind::AlertReceived(AlertDescription::CERTIFICATE_REQUIRED) => {
+            "the peer asks for a client certificate"
+        }
+        ErrorKind::AlertReceived(AlertDescription::PROTOCOL_VERSION) => {
+            "the peer speaks none of the TLS versions we offer"
+        }
+        _ => return None,
+    })
+}
+
+/// Whether these first bytes of a connection are those of a plain HTTP request.
+fn looks_like_http(first_bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"POST ",
+        b"HEAD ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"PATCH ",
+        b"CONNECT ",
+        b"HTTP/",
+    ];
+    METHODS
+        .iter()
+        .any(|method| first_bytes.starts_with(&method[..method.len().min(first_bytes.len())]))
+        && !first_bytes.is_empty()
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting the handshake"),
+            Self::Reading(message) => write!(f, "waiting for {message}"),
+            Self::Writing => f.write_str("waiting for the peer to accept our bytes"),
+            Self::Hook(hook) => write!(f, "waiting for the {hook} hook"),
+            Self::Established => f.write_str("after the handshake"),
+        }
+    }
+}
+
+impl fmt::Display for HookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.source, f)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

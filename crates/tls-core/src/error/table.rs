@@ -1,0 +1,84 @@
+//! Which alert an error calls for (section 6.2).
+
+use super::{CertificateError, ErrorKind, Misbehaviour, NothingInCommon, Problem, Side};
+use crate::alert::AlertDescription;
+
+/// The one table from errors to alerts.
+pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
+    use AlertDescription as A;
+    Some(match kind {
+        ErrorKind::BadBytes(bad) => match bad.problem {
+            Problem::IllegalValue | Problem::Duplicate => A::ILLEGAL_PARAMETER,
+            _ => A::DECODE_ERROR,
+        },
+        ErrorKind::Misbehaved(misbehaviour) => alert_for_misbehaviour(misbehaviour),
+        ErrorKind::NothingInCommon(what) => match what {
+            NothingInCommon::Version { .. } => A::PROTOCOL_VERSION,
+            NothingInCommon::ApplicationProtocol { .. } => A::NO_APPLICATION_PROTOCOL,
+            NothingInCommon::ServerName { .. } => A::UNRECOGNIZED_NAME,
+            _ => A::HANDSHAKE_FAILURE,
+        },
+        ErrorKind::Certificate(error) => alert_for_certificate(error),
+        ErrorKind::Hook { source, .. } => source.alert,
+        ErrorKind::Misuse(_) | ErrorKind::Crypto(_) => A::INTERNAL_ERROR,
+        ErrorKind::AlertReceived(_)
+        | ErrorKind::Truncated
+        | ErrorKind::NotTls { .. }
+        | ErrorKind::Link(_) => {
+            return None;
+        }
+    })
+}
+
+fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
+    use AlertDescription as A;
+    use Misbehaviour as M;
+    match misbehaviour {
+        M::UnexpectedMessage { .. }
+        | M::UnexpectedRecord(_)
+        | M::UnexpectedPostHandshake(_)
+        | M::HandshakeDataAcrossKeyChange
+        | M::InterleavedHandshake(_)
+        | M::EmptyRecord
+        | M::BadChangeCipherSpec
+        | M::Flood(_)
+        | M::TooMuchForOneKey
+        | M::BadRetryRequest("second") => A::UNEXPECTED_MESSAGE,
+        M::BadRecordMac => A::BAD_RECORD_MAC,
+        M::RecordOverflow => A::RECORD_OVERFLOW,
+        M::BadRecordHeader => A::PROTOCOL_VERSION,
+        M::BadAlert => A::DECODE_ERROR,
+        M::UnsolicitedExtension(_) => A::UNSUPPORTED_EXTENSION,
+        M::MissingExtension(_) => A::MISSING_EXTENSION,
+        M::BadSignature(_) | M::BadFinished => A::DECRYPT_ERROR,
+        M::NoCertificate(Side::Server) => A::DECODE_ERROR,
+        M::NoCertificate(Side::Client) => A::CERTIFICATE_REQUIRED,
+        M::MessageTooLarge { .. }
+        | M::MisplacedExtension { .. }
+        | M::Mismatch(_)
+        | M::NotOffered(_)
+        | M::IllegalParameter(_)
+        | M::BadKeyShare(_)
+        | M::BadRetryRequest(_)
+        | M::Downgraded => A::ILLEGAL_PARAMETER,
+    }
+}
+
+fn alert_for_certificate(error: &CertificateError) -> AlertDescription {
+    use AlertDescription as A;
+    match error {
+        CertificateError::Expired { .. } | CertificateError::NotYetValid { .. } => A::CERTIFICATE_EXPIRED,
+        CertificateError::UnknownIssuer | CertificateError::CaUsedAsEndEntity => A::UNKNOWN_CA,
+        CertificateError::Revoked => A::CERTIFICATE_REVOKED,
+        CertificateError::BadEncoding(_)
+        | CertificateError::NotValidForName { .. }
+        | CertificateError::BadSignature
+        | CertificateError::ConstraintViolated(_)
+        | CertificateError::ChainTooLong => A::BAD_CERTIFICATE,
+        CertificateError::WrongUsage(_) | CertificateError::UnsupportedAlgorithm(_) => {
+            A::UNSUPPORTED_CERTIFICATE
+        }
+        CertificateError::RevocationUnknown(_) => A::CERTIFICATE_UNKNOWN,
+        CertificateError::Policy(_) => A::ACCESS_DENIED,
+    }
+}

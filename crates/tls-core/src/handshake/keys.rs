@@ -1,0 +1,127 @@
+//! The keys of a TLS 1.3 handshake, in the order in which they come into force, for both sides (section 7).
+
+use crate::config::Common;
+use crate::connection::Connection;
+use crate::crypto::key_exchange::SharedSecret;
+use crate::crypto::suites::Suite;
+use crate::error::{Error, Misbehaviour, Side};
+use crate::hooks::PeerVerified;
+use crate::key_schedule::{ApplicationSecrets, EarlySchedule, FinishedKey, MainSecret};
+use crate::messages::finished::Finished;
+use crate::messages::short_bytes::VerifyData;
+use crate::negotiated::Negotiated;
+use crate::peer::Peer;
+use crate::record::ChangeCipherSpec;
+use crate::registry::NamedGroup;
+use crate::verify::HandshakeSignatureVerified;
+
+/// What the handshake keeps of the key schedule while it runs under the handshake keys.
+pub(super) struct HandshakeKeys {
+    pub(super) suite: &'static Suite,
+    pub(super) group: NamedGroup,
+    client_finished: FinishedKey,
+    server_finished: FinishedKey,
+    main: MainSecret,
+}
+
+/// ClientHello...ServerHello are in the transcript: both directions go on under the handshake traffic keys.
+pub(super) fn start_handshake_keys(
+    peer: &mut Peer<'_>,
+    common: &Common,
+    client_random: &[u8; 32],
+    suite: &'static Suite,
+    group: NamedGroup,
+    shared_secret: &SharedSecret,
+) -> Result<HandshakeKeys, Error> {
+    let early = EarlySchedule::without_psk(suite.hash);
+    let schedule = early.into_handshake(shared_secret.as_bytes(), &peer.transcript.hash());
+    if let Some(log) = &common.key_log {
+        log.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, schedule.client.as_bytes());
+        log.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, schedule.server.as_bytes());
+    }
+    let (client, client_finished) = schedule.client.key_and_iv_and_finished(suite.key_len());
+    let (server, server_finished) = schedule.server.key_and_iv_and_finished(suite.key_len());
+    let (read, write) = match peer.side() {
+        Side::Client => (server, client),
+        Side::Server => (client, server),
+    };
+    peer.set_read_keys(suite, &read)?;
+    peer.set_write_keys(suite, &write)?;
+    Ok(HandshakeKeys { suite, group, client_finished, server_finished, main: schedule.main })
+}
+
+impl HandshakeKeys {
+    /// The secrets of the data; ClientHello...server Finished are in the transcript.
+    pub(super) fn application_secrets(
+        &self,
+        peer: &Peer<'_>,
+        common: &Common,
+        client_random: &[u8; 32],
+    ) -> ApplicationSecrets {
+        let secrets = self.main.application_secrets(&peer.transcript.hash());
+        if let Some(log) = &common.key_log {
+            log.log("CLIENT_TRAFFIC_SECRET_0", client_random, secrets.client.as_bytes());
+            log.log("SERVER_TRAFFIC_SECRET_0", client_random, secrets.server.as_bytes());
+            log.log("EXPORTER_SECRET", client_random, secrets.exporter.as_bytes());
+        }
+        secrets
+    }
+
+    fn finished_key(&self, sender: Side) -> &FinishedKey {
+        match sender {
+            Side::Client => &self.client_finished,
+            Side::Server => &self.server_finished,
+        }
+    }
+
+    /// Sends our Finished (section 4.4.4).
+    pub(super) fn send_finished(&self, peer: &mut Peer<'_>) -> Result<(), Error> {
+        let mac = self.finished_key(peer.side()).mac(&peer.transcript.hash());
+        let verify_data = VerifyData::new(mac.as_bytes()).unwrap_or(VerifyData::EMPTY);
+        peer.send(&Finished { verify_data })
+    }
+
+    /// Waits for the peer's Finished and checks it.
+    pub(super) async fn read_finished(&self, peer: &mut Peer<'_>) -> Result<FinishedVerified, Error> {
+        let sender = match peer.side() {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        };
+        let transcript_hash = peer.transcript.hash();
+        let finished = peer.read::<Finished>().await?;
+        if !self.finished_key(sender).verify(&transcript_hash, &finished.verify_data) {
+            return Err(Misbehaviour::BadFinished.into());
+        }
+        Ok(FinishedVerified(()))
+    }
+}
+
+/// Proof that the peer's Finished verified: nobody changed the handshake.
+pub(super) struct FinishedVerified(());
+
+/// How the peer proved who it is.
+pub(super) enum Authenticated {
+    /// By a chain that the verifier accepted, and a signature by its key.
+    ByCertificate(#[expect(dead_code, reason = "a proof is shown, not read")] (PeerVerified, HandshakeSignatureVerified)),
+    /// Not at all: a client that was not asked.
+    Anonymous,
+}
+
+/// Puts the application keys in force and turns the handshake into a connection.
+pub(super) fn establish(
+    peer: &mut Peer<'_>,
+    suite: &'static Suite,
+    secrets: ApplicationSecrets,
+    negotiated: Negotiated,
+    _: FinishedVerified,
+    _: Authenticated,
+) -> Result<Connection, Error> {
+    peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
+    peer.input.allow_plaintext_alerts(false);
+    let (read, write) = match peer.side() {
+        Side::Client => (secrets.server, secrets.client),
+        Side::Server => (secrets.client, secrets.server),
+    };
+    let (input, output) = peer.finish();
+    Ok(Connection::new(input, output, suite, read, write, secrets.exporter, negotiated))
+}

@@ -1,0 +1,301 @@
+//! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
+
+use std::sync::Arc;
+
+use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::signature::{schemes_for_handshake, send_certificate_verify};
+use crate::config::{Common, ServerSettings};
+use crate::connection::Connection;
+use crate::crypto::key_exchange;
+use crate::crypto::random::HandshakeRandom;
+use crate::crypto::suites::{self, Suite};
+use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
+use crate::hooks::{CertificateQuery, CertifiedKey};
+use crate::key_schedule::ApplicationSecrets;
+use crate::messages::certificate::encode_certificate;
+use crate::messages::client_hello::{ClientHello, Compression};
+use crate::messages::encrypted_extensions::EncryptedExtensions;
+use crate::messages::extensions::{Place, check_placement};
+use crate::messages::key_share::KeyShareEntry;
+use crate::messages::server_hello::{HelloRetryRequest, ServerExtensions, ServerHello, ServerHelloMessage};
+use crate::negotiated::{EarlyData, Negotiated};
+use crate::peer::Peer;
+use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme};
+
+/// Early data of a client that believes it may send some is skipped up to this many bytes: what tickets commonly
+/// allow (16 KiB), a few times over, records' overhead included.
+const SKIPPED_EARLY_DATA: usize = 64 * 1024;
+
+/// What the server's flight leaves behind for [`finish`].
+pub(super) struct Responded {
+    keys: HandshakeKeys,
+    secrets: ApplicationSecrets,
+    negotiated: Box<Negotiated>,
+}
+
+/// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished.
+pub(super) async fn respond(
+    peer: &mut Peer<'_>,
+    hello: Box<ClientHello>,
+    config: &ServerSettings,
+) -> Result<(Box<ClientHello>, Responded), Error> {
+    check_client_hello(&hello)?;
+    let suite = choose_suite(&hello, &config.common)?;
+    peer.transcript.start(suite.hash);
+    let (hello, group, retried) = retry_if_no_usable_share(peer, hello, suite, config).await?;
+    let alpn = choose_alpn(&hello, &config.common)?;
+    let (certified, scheme) = choose_certificate(peer, &hello, config).await?;
+
+    let keys = send_server_hello(peer, &hello, suite, group, retried, &config.common)?;
+    send_encrypted_extensions(peer, &hello, alpn.as_deref())?;
+    send_certificate(peer, &hello, &certified)?;
+    send_certificate_verify(peer, Side::Server, &certified, scheme).await?;
+    keys.send_finished(peer)?;
+
+    let secrets = keys.application_secrets(peer, &config.common, &hello.random);
+    peer.set_write_keys(suite, &secrets.server.key_and_iv(suite.key_len()))?;
+    let negotiated = Box::new(Negotiated {
+        version: ProtocolVersion::TLS13,
+        cipher_suite: suite.id,
+        group,
+        signature_scheme: Some(scheme),
+        alpn,
+        server_name: hello.server_name().map(str::to_owned),
+        peer_chain: None,
+        retried,
+        early_data: if hello.extensions.early_data { EarlyData::Rejected } else { EarlyData::NotOffered },
+    });
+    Ok((hello, Responded { keys, secrets, negotiated }))
+}
+
+/// Waits for the client's Finished.
+pub(super) async fn finish(peer: &mut Peer<'_>, responded: Responded) -> Result<Connection, Error> {
+    let Responded { keys, secrets, negotiated } = responded;
+    let finished = keys.read_finished(peer).await?;
+    peer.set_read_keys(keys.suite, &secrets.client.key_and_iv(keys.suite.key_len()))?;
+    establish(peer, keys.suite, secrets, *negotiated, finished, Authenticated::Anonymous)
+}
+
+/// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2 and 9.2).
+fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
+    check_placement(&hello.extensions.extension_types, Place::ClientHello)?;
+    if hello.compression != Compression::OnlyNull {
+        return Err(Misbehaviour::IllegalParameter("legacy_compression_methods").into());
+    }
+    let extensions = &hello.extensions;
+    let required = [
+        (ExtensionType::SUPPORTED_GROUPS, extensions.supported_groups.is_some()),
+        (ExtensionType::SIGNATURE_ALGORITHMS, extensions.signature_algorithms.is_some()),
+        (ExtensionType::KEY_SHARE, extensions.key_shares.is_some()),
+    ];
+    match required.into_iter().find(|(_, there)| !there) {
+        Some((missing, _)) => Err(Misbehaviour::MissingExtension(missing).into()),
+        None => Ok(()),
+    }
+}
+
+/// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
+fn choose_suite(hello: &ClientHello, common: &Common) -> Result<&'static Suite, Error> {
+    let ours = &common.cipher_suites;
+    let theirs = &hello.cipher_suites;
+    let first = theirs.iter().find(|suite| ours.contains(suite));
+    let chosen = match first {
+        Some(chacha) if *chacha == CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => first,
+        _ => ours.iter().find(|suite| theirs.contains(suite)),
+    };
+    chosen
+        .and_then(|suite| suites::suite13(*suite))
+        .ok_or_else(|| NothingInCommon::CipherSuite { theirs: theirs.clone() }.into())
+}
+
+/// Our best group for which the client sent a share; where there is none, but a common group, the client is asked
+/// for a share of that (section 4.1.4).
+async fn retry_if_no_usable_share(
+    peer: &mut Peer<'_>,
+    hello: Box<ClientHello>,
+    suite: &Suite,
+    config: &ServerSettings,
+) -> Result<(Box<ClientHello>, NamedGroup, bool), Error> {
+    let common = &config.common;
+    check_key_shares(&hello)?;
+    if let Some(group) = common.groups.iter().find(|group| key_share(&hello, **group).is_some()) {
+        if hello.extensions.early_data {
+            // Undecryptable records until the client's second flight (section 4.2.10).
+            peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
+        }
+        return Ok((hello, *group, false));
+    }
+    let theirs = hello.extensions.supported_groups.as_deref().unwrap_or_default();
+    let Some(&group) = common.groups.iter().find(|group| theirs.contains(group)) else {
+        return Err(NothingInCommon::Group { theirs: theirs.to_vec() }.into());
+    };
+    send_hello_retry_request(peer, &hello, suite, group)?;
+    if hello.extensions.early_data {
+        peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
+    }
+    let second = Box::new(peer.read::<ClientHello>().await?);
+    check_second_client_hello(&hello, &second, suite, group)?;
+    Ok((second, group, true))
+}
+
+fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
+    hello.extensions.key_shares.as_ref()?.iter().find(|share| share.group == group)
+}
+
+/// Shares are for offered groups only (section 4.2.8).
+fn check_key_shares(hello: &ClientHello) -> Result<(), Error> {
+    let groups = hello.extensions.supported_groups.as_deref().unwrap_or_default();
+    let shares = hello.extensions.key_shares.as_deref().unwrap_or_default();
+    match shares.iter().all(|share| groups.contains(&share.group)) {
+        true => Ok(()),
+        false => Err(Misbehaviour::IllegalParameter("key share for a group that is not in supported_groups").into()),
+    }
+}
+
+fn send_hello_retry_request(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    suite: &Suite,
+    group: NamedGroup,
+) -> Result<(), Error> {
+    // What follows must be an answer to this message.
+    peer.input.end_of_flight()?;
+    peer.transcript.restart_for_retry();
+    peer.send(&ServerHelloMessage::Retry(HelloRetryRequest {
+        legacy_version: ProtocolVersion::TLS12,
+        session_id: hello.session_id,
+        cipher_suite: suite.id,
+        supported_version: Some(ProtocolVersion::TLS13),
+        selected_group: Some(group),
+        cookie: None,
+        extension_types: Vec::new(),
+    }))?;
+    send_change_cipher_spec(peer, hello)
+}
+
+/// The second ClientHello may differ from the first in what it was asked for, and little else (section 4.1.2).
+fn check_second_client_hello(
+    first: &ClientHello,
+    second: &ClientHello,
+    suite: &Suite,
+    group: NamedGroup,
+) -> Result<(), Error> {
+    check_client_hello(second)?;
+    let same = first.random == second.random
+        && first.session_id == second.session_id
+        && first.cipher_suites == second.cipher_suites
+        && first.extensions.supported_versions == second.extensions.supported_versions
+        && first.extensions.server_name == second.extensions.server_name
+        && first.extensions.alpn == second.extensions.alpn
+        && first.extensions.supported_groups == second.extensions.supported_groups
+        && first.extensions.signature_algorithms == second.extensions.signature_algorithms;
+    if !same {
+        return Err(Misbehaviour::Mismatch("the second ClientHello").into());
+    }
+    debug_assert!(second.cipher_suites.contains(&suite.id));
+    if second.extensions.early_data {
+        return Err(Misbehaviour::IllegalParameter("early_data after HelloRetryRequest").into());
+    }
+    match second.extensions.key_shares.as_deref() {
+        Some([share]) if share.group == group => Ok(()),
+        _ => Err(Misbehaviour::IllegalParameter("key_share after HelloRetryRequest").into()),
+    }
+}
+
+/// The first of our protocols that the client offers (RFC 7301 section 3.2).
+fn choose_alpn(hello: &ClientHello, common: &Common) -> Result<Option<Vec<u8>>, Error> {
+    let Some(theirs) = &hello.extensions.alpn else { return Ok(None) };
+    if common.alpn.is_empty() {
+        return Ok(None);
+    }
+    match common.alpn.iter().find(|name| theirs.contains(name)) {
+        Some(name) => Ok(Some(name.clone())),
+        None => {
+            Err(NothingInCommon::ApplicationProtocol { theirs: theirs.to_vec(), ours: common.alpn.clone() }.into())
+        }
+    }
+}
+
+/// Asks for a chain that fits the client's name and signature schemes.
+async fn choose_certificate(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    config: &ServerSettings,
+) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
+    const HOOK: &str = "CertificateResolver";
+    let schemes = schemes_for_handshake(hello.signature_algorithms());
+    let query = CertificateQuery {
+        server_name: hello.server_name(),
+        schemes: &schemes,
+        authorities: hello.extensions.certificate_authorities.as_deref().unwrap_or_default(),
+        client_hello: Some(hello),
+    };
+    let context = Arc::clone(&peer.context);
+    let answer = config.resolver.resolve(&query, &context);
+    let chosen = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
+    let Some(certified) = chosen else {
+        // The resolver knows best why; tell the common causes apart.
+        return Err(match config.resolver.knows(hello.server_name()) {
+            true => NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into(),
+            false => NothingInCommon::ServerName { name: hello.server_name().map(str::to_owned) }.into(),
+        });
+    };
+    match certified.choose_scheme(&schemes) {
+        Some(scheme) => Ok((certified, scheme)),
+        None => Err(NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into()),
+    }
+}
+
+/// ServerHello (section 4.1.3); what follows goes under the handshake keys.
+fn send_server_hello(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    suite: &'static Suite,
+    group: NamedGroup,
+    retried: bool,
+    common: &Common,
+) -> Result<HandshakeKeys, Error> {
+    let theirs = key_share(hello, group).ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
+    let (key_exchange, shared_secret) = key_exchange::respond(group, &theirs.key_exchange)?;
+    peer.send(&ServerHelloMessage::Hello(ServerHello {
+        legacy_version: ProtocolVersion::TLS12,
+        random: HandshakeRandom::new()?.take()?,
+        session_id: hello.session_id,
+        cipher_suite: suite.id,
+        extensions: ServerExtensions {
+            supported_version: Some(ProtocolVersion::TLS13),
+            key_share: Some(KeyShareEntry { group, key_exchange }),
+            ..ServerExtensions::default()
+        },
+    }))?;
+    if !retried {
+        send_change_cipher_spec(peer, hello)?;
+    }
+    peer.input.allow_plaintext_alerts(true);
+    start_handshake_keys(peer, common, &hello.random, suite, group, &shared_secret)
+}
+
+/// After our first message, for a client that wants to look like TLS 1.2 (section D.4).
+fn send_change_cipher_spec(peer: &mut Peer<'_>, hello: &ClientHello) -> Result<(), Error> {
+    match hello.session_id.is_empty() {
+        true => Ok(()),
+        false => peer.send_change_cipher_spec(),
+    }
+}
+
+fn send_encrypted_extensions(peer: &mut Peer<'_>, hello: &ClientHello, alpn: Option<&[u8]>) -> Result<(), Error> {
+    peer.send(&EncryptedExtensions {
+        server_name: hello.server_name().is_some(),
+        alpn: alpn.map(<[u8]>::to_vec),
+        ..EncryptedExtensions::default()
+    })
+}
+
+/// Our chain, with the staples that the client asked for (section 4.4.2.1).
+fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
+    let ocsp_response = certified.ocsp_response().filter(|_| hello.extensions.status_request);
+    let scts = certified.scts().filter(|_| hello.extensions.signed_certificate_timestamp);
+    let mut message = Vec::new();
+    encode_certificate(&[], certified.chain(), ocsp_response, scts, &mut message);
+    peer.send_encoded(&message)
+}

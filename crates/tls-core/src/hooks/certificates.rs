@@ -1,0 +1,203 @@
+//! Certificates and keys in memory, chosen by name and signature scheme.
+
+use core::fmt;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::{Answer, CertificateQuery, CertificateResolver, ConnectionContext, PrivateKey};
+use crate::crypto::sign::SigningKey;
+use crate::error::{ConfigError, HookError};
+use crate::registry::SignatureScheme;
+use crate::verify;
+
+/// A certificate chain, the key of its first certificate, and what is stapled to it.
+#[derive(Clone)]
+pub struct CertifiedKey {
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<dyn PrivateKey>,
+    ocsp_response: Option<Vec<u8>>,
+    scts: Option<Vec<u8>>,
+}
+
+impl CertifiedKey {
+    /// Reads a chain (the end entity's certificate first, then its issuers, without the root) and its private key
+    /// (PKCS#8, SEC1 or PKCS#1) from PEM.
+    ///
+    /// # Errors
+    /// PEM without certificates or key, a key that cannot be used, or one that does not fit the certificate.
+    pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, ConfigError> {
+        let chain = CertificateDer::pem_slice_iter(chain_pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ConfigError::new(format!("certificate PEM: {error}")))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|error| ConfigError::new(format!("private key PEM: {error}")))?;
+        Self::from_der(chain, &key)
+    }
+
+    /// The same from DER.
+    ///
+    /// # Errors
+    /// As [`Self::from_pem`].
+    pub fn from_der(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, ConfigError> {
+        let leaf = chain.first().ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
+        let key = SigningKey::from_der(key)?;
+        if verify::subject_public_key_info(leaf)? != key.public_key_info()?.as_ref() {
+            return Err(ConfigError::new("the private key does not belong to the first certificate of the chain"));
+        }
+        Self::new(chain, Arc::new(key))
+    }
+
+    /// A chain with a key that is kept elsewhere. Whether they fit is seen when the first signature is checked.
+    ///
+    /// # Errors
+    /// An empty chain, or a first certificate that cannot be parsed.
+    pub fn new(chain: Vec<CertificateDer<'static>>, key: Arc<dyn PrivateKey>) -> Result<Self, ConfigError> {
+        let leaf = chain.first().ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
+        verify::subject_public_key_info(leaf)?;
+        Ok(Self { chain, key, ocsp_response: None, scts: None })
+    }
+
+    /// Staples an OCSP response (DER) to the end entity's certificate, for clients that ask (RFC 6066 section 8).
+    #[must_use]
+    pub fn with_ocsp_response(mut self, response: Vec<u8>) -> Self {
+        self.ocsp_response = Some(response);
+        self
+    }
+
+    /// Staples a SignedCertificateTimestampList (RFC 6962 section 3.3), for clients that ask.
+    #[must_use]
+    pub fn with_scts(mut self, scts: Vec<u8>) -> Self {
+        self.scts = Some(scts);
+        self
+    }
+
+    /// The chain, the end entity's certificate first.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// The key of the first certificate.
+    #[must_use]
+    pub fn key(&self) -> &dyn PrivateKey {
+        &*self.key
+    }
+
+    pub(crate) fn ocsp_response(&self) -> Option<&[u8]> {
+        self.ocsp_response.as_deref()
+    }
+
+    pub(crate) fn scts(&self) -> Option<&[u8]> {
+        self.scts.as_deref()
+    }
+
+    /// The first of the key's schemes that the peer accepts too.
+    pub(crate) fn choose_scheme(&self, theirs: &[SignatureScheme]) -> Option<SignatureScheme> {
+        self.key.schemes().iter().copied().find(|scheme| theirs.contains(scheme))
+    }
+}
+
+impl fmt::Debug for CertifiedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertifiedKey").field("certificates", &self.chain.len()).field("key", &self.key).finish()
+    }
+}
+
+impl PrivateKey for SigningKey {
+    fn schemes(&self) -> &[SignatureScheme] {
+        Self::schemes(self)
+    }
+
+    fn sign<'a>(
+        &'a self,
+        scheme: SignatureScheme,
+        message: &'a [u8],
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Vec<u8>, HookError>> {
+        Answer::Now(Self::sign(self, scheme, message).map_err(HookError::from))
+    }
+
+    fn is_self_checking(&self) -> bool {
+        true
+    }
+}
+
+/// Chains in memory, chosen by the name the client asks for and by its signature schemes; can be replaced while
+/// serving.
+///
+/// An exact name goes before a wildcard (which stands for one label), and both before the default: the chains in the
+/// order they were given, for clients that name no server or one unknown here. [`Self::strict`] refuses those.
+#[derive(Debug)]
+pub struct MemoryCertificates {
+    index: RwLock<Arc<Index>>,
+    strict: bool,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    all: Vec<Arc<CertifiedKey>>,
+    by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
+}
+
+impl MemoryCertificates {
+    /// Serves these chains, the first being the default.
+    #[must_use]
+    pub fn new(certificates: impl IntoIterator<Item = CertifiedKey>) -> Self {
+        Self { index: RwLock::new(Arc::new(Index::new(certificates))), strict: false }
+    }
+
+    /// Refuses clients that name no server, or one that no chain is for, with unrecognized_name.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// Replaces all chains at once. Handshakes that have already chosen theirs are not touched.
+    pub fn replace(&self, certificates: impl IntoIterator<Item = CertifiedKey>) {
+        let index = Arc::new(Index::new(certificates));
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    fn choose(&self, query: &CertificateQuery<'_>) -> Option<Arc<CertifiedKey>> {
+        let index = Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner));
+        let fits = |key: &&Arc<CertifiedKey>| key.choose_scheme(query.schemes).is_some();
+        let named = query.server_name.and_then(|name| {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let parent = name.split_once('.').map(|(_, parent)| parent);
+            let wildcard = parent.and_then(|parent| index.by_name.get(&format!("*.{parent}")));
+            [index.by_name.get(&name), wildcard].into_iter().flatten().flatten().find(fits).cloned()
+        });
+        match named {
+            None if !self.strict => index.all.iter().find(fits).cloned(),
+            named => named,
+        }
+    }
+}
+
+impl Index {
+    fn new(certificates: impl IntoIterator<Item = CertifiedKey>) -> Self {
+        let mut index = Self::default();
+        for certificate in certificates {
+            let certificate = Arc::new(certificate);
+            for name in certificate.chain.first().map(verify::dns_names).unwrap_or_default() {
+                index.by_name.entry(name.to_ascii_lowercase()).or_default().push(Arc::clone(&certificate));
+            }
+            index.all.push(certificate);
+        }
+        index
+    }
+}
+
+impl CertificateResolver for MemoryCertificates {
+    fn resolve<'a>(
+        &'a self,
+        query: &'a CertificateQuery<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
+        Answer::Now(Ok(self.choose(query)))
+    }
+}

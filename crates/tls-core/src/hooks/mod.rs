@@ -1,0 +1,254 @@
+//! Everything a handshake may have to wait for, as object-safe traits whose answers may come later.
+//!
+//! A hook answers with an [`Answer`]: at once, without allocating, or by a future that the handshake polls on its
+//! own task. Either way it is under the handshake's deadline, and dropped with the handshake. A hook's future must
+//! not block its thread; wrap blocking work (a PKCS#11 token, a file) in the runtime's `spawn_blocking`.
+
+mod certificates;
+mod key_log;
+mod sessions;
+mod verifier;
+
+use core::any::Any;
+use core::fmt;
+use core::future::Future;
+use core::net::SocketAddr;
+use core::pin::Pin;
+use std::sync::Arc;
+
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::error::{CertificateError, HookError};
+use crate::messages::ClientHello;
+use crate::registry::SignatureScheme;
+
+pub use certificates::{CertifiedKey, MemoryCertificates};
+pub use key_log::{KeyLog, KeyLogFile};
+pub use sessions::{
+    ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey, TicketKey, TicketKeys,
+};
+pub use verifier::{AcceptAnyCertificate, PinnedCertificate, WebPkiVerifier};
+
+/// An answer that is ready now (no allocation) or will be later.
+///
+/// ```
+/// use tls_core::Answer;
+///
+/// let now: Answer<'_, u32> = Answer::Now(1);
+/// let later: Answer<'_, u32> = Answer::later(async { 2 });
+/// assert!(matches!(now, Answer::Now(1)) && matches!(later, Answer::Later(_)));
+/// ```
+pub enum Answer<'a, T> {
+    /// The answer itself.
+    Now(T),
+    /// A future that gives it. Dropped, unfinished, when the handshake ends first.
+    Later(Pin<Box<dyn Future<Output = T> + Send + 'a>>),
+}
+
+impl<'a, T> Answer<'a, T> {
+    /// An answer that this future will give.
+    pub fn later(future: impl Future<Output = T> + Send + 'a) -> Self {
+        Self::Later(Box::pin(future))
+    }
+}
+
+impl<T> fmt::Debug for Answer<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Now(_) => "Answer::Now",
+            Self::Later(_) => "Answer::Later",
+        })
+    }
+}
+
+/// What is known of a connection besides its handshake: every hook is given it.
+#[derive(Clone, Default)]
+pub struct ConnectionContext {
+    peer_address: Option<SocketAddr>,
+    server_name: Option<String>,
+    data: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl ConnectionContext {
+    /// Nothing known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the peer's transport address.
+    #[must_use]
+    pub fn with_peer_address(mut self, address: SocketAddr) -> Self {
+        self.peer_address = Some(address);
+        self
+    }
+
+    /// Attaches a value of the caller's own, to be found again with [`Self::data`] in every hook.
+    #[must_use]
+    pub fn with_data<T: Any + Send + Sync>(mut self, data: T) -> Self {
+        self.data = Some(Arc::new(data));
+        self
+    }
+
+    /// The peer's transport address, where the caller gave it.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer_address
+    }
+
+    /// The name the client asks for (RFC 6066 section 3): on a server known once the ClientHello was read.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The caller's own value, if one of this type was attached.
+    #[must_use]
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.data.as_deref()?.downcast_ref()
+    }
+
+    pub(crate) fn set_server_name(&mut self, name: Option<String>) {
+        self.server_name = name;
+    }
+}
+
+impl fmt::Debug for ConnectionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionContext")
+            .field("peer_address", &self.peer_address)
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asked by a server after the ClientHello: which configuration serves this client? (Go's `GetConfigForClient`.)
+pub trait ConfigSelector: fmt::Debug + Send + Sync {
+    /// Chooses the configuration for the rest of this handshake. An error refuses the client, with the alert that
+    /// [`HookError::with_alert`] carries.
+    fn select<'a>(
+        &'a self,
+        client_hello: &'a ClientHello,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<crate::config::ServerConfig, HookError>>;
+}
+
+/// Asked on either side when a certificate is to be presented: which chain and key?
+pub trait CertificateResolver: fmt::Debug + Send + Sync {
+    /// Chooses what to present, or `None` where nothing fits: a server then refuses the handshake, a client answers
+    /// with an empty Certificate.
+    fn resolve<'a>(
+        &'a self,
+        query: &'a CertificateQuery<'a>,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>>;
+}
+
+/// What a [`CertificateResolver`] has to go by.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CertificateQuery<'a> {
+    /// The name the client asks for; `None` on a client.
+    pub server_name: Option<&'a str>,
+    /// The peer's signature schemes that may sign this handshake, in its order of preference.
+    pub schemes: &'a [SignatureScheme],
+    /// Distinguished names (DER) of the authorities the peer trusts; empty where it did not say (section 4.2.4).
+    pub authorities: &'a [Vec<u8>],
+    /// The whole ClientHello; `None` on a client.
+    pub client_hello: Option<&'a ClientHello>,
+}
+
+/// A key that signs handshakes: in memory, or wherever it may be (KMS, HSM, agent).
+pub trait PrivateKey: fmt::Debug + Send + Sync {
+    /// The schemes this key can sign with, best first.
+    fn schemes(&self) -> &[SignatureScheme];
+
+    /// Signs `message` with `scheme`, one of [`Self::schemes`]. For ECDSA the signature is DER encoded
+    /// (section 4.2.3).
+    fn sign<'a>(
+        &'a self,
+        scheme: SignatureScheme,
+        message: &'a [u8],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Vec<u8>, HookError>>;
+
+    /// Whether signatures need no check before they are sent. A faulty RSA signature can give the key away, so
+    /// signatures from outside are verified against the certificate first (25-85 µs); the built-in key checks its
+    /// own where it matters.
+    fn is_self_checking(&self) -> bool {
+        false
+    }
+}
+
+/// Decides whether a peer's chain is good. The signature over the handshake is not its business: that is always
+/// checked, whatever the verifier.
+pub trait PeerVerifier: fmt::Debug + Send + Sync {
+    /// Accepts the chain with [`PeerVerified::assertion`], or refuses it with an error that becomes an alert.
+    fn verify<'a>(
+        &'a self,
+        request: &'a VerifyRequest<'a>,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>>;
+}
+
+/// What a [`PeerVerifier`] has to go by.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct VerifyRequest<'a> {
+    /// What the peer presented: at least one certificate, the end entity's first.
+    pub chain: &'a PeerChain,
+    /// Whom it must be good for.
+    pub expected: ExpectedPeer<'a>,
+    /// The time by the configuration's clock.
+    pub now: UnixTime,
+}
+
+impl<'a> VerifyRequest<'a> {
+    /// A request to verify this chain.
+    #[must_use]
+    pub fn new(chain: &'a PeerChain, expected: ExpectedPeer<'a>, now: UnixTime) -> Self {
+        Self { chain, expected, now }
+    }
+}
+
+/// Whom a chain must be good for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum ExpectedPeer<'a> {
+    /// A server of this name or address.
+    Server(&'a ServerName<'static>),
+    /// A client; it has no expected name.
+    Client,
+}
+
+/// A certificate chain as the peer presented it, with what was stapled to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerChain {
+    /// The certificates, the end entity's first.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// The OCSP response for the end entity (RFC 6066 section 8), DER, not parsed.
+    pub ocsp_response: Option<Vec<u8>>,
+    /// The SignedCertificateTimestampList of the end entity (RFC 6962 section 3.3), not parsed.
+    pub scts: Option<Vec<u8>>,
+}
+
+impl PeerChain {
+    /// A chain without staples.
+    #[must_use]
+    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Self {
+        Self { certificates, ocsp_response: None, scts: None }
+    }
+}
+
+/// Proof that a [`PeerVerifier`] accepted a chain. Only a verifier has a reason to make one.
+#[derive(Debug)]
+pub struct PeerVerified(());
+
+impl PeerVerified {
+    /// Asserts that the chain in question was verified by the caller.
+    #[must_use]
+    pub fn assertion() -> Self {
+        Self(())
+    }
+}

@@ -1,0 +1,188 @@
+//! Where sessions, ticket keys and used early data are remembered.
+//!
+//! The traits are complete so that stores can be written against them. Sessions are not resumed yet, so no handshake
+//! asks them so far.
+
+use core::fmt;
+use core::time::Duration;
+
+use rustls_pki_types::ServerName;
+use zeroize::Zeroizing;
+
+use super::{Answer, ConnectionContext};
+use crate::error::HookError;
+
+/// Under what a client keeps a session: the server, and the security domain of the configuration that made it
+/// (roots, verifier, client certificate, ALPN), so that a cache can be shared safely.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// The server's name or address.
+    pub server: ServerName<'static>,
+    /// A digest of everything that must agree for a session to be used again.
+    pub security_domain: [u8; 32],
+}
+
+/// A client's memory of sessions. A failing or slow cache means a full handshake, never a failed one.
+pub trait ClientSessionCache: fmt::Debug + Send + Sync {
+    /// Takes out the newest session for this server. A TLS 1.3 ticket is handed out once.
+    fn take<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+
+    /// Keeps a serialised session for at most `lifetime`.
+    fn put<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        session: Vec<u8>,
+        lifetime: Duration,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>>;
+
+    /// Forgets all sessions for this server; that there are none is no error.
+    fn remove<'a>(&'a self, key: &'a SessionKey, context: &'a ConnectionContext) -> Answer<'a, Result<(), HookError>>;
+}
+
+/// A server's memory of sessions by id.
+pub trait ServerSessionStore: fmt::Debug + Send + Sync {
+    /// Keeps a serialised session for at most `lifetime`.
+    fn put<'a>(
+        &'a self,
+        id: &'a [u8],
+        session: Vec<u8>,
+        lifetime: Duration,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>>;
+
+    /// Looks a session up and keeps it (TLS 1.2).
+    fn get<'a>(
+        &'a self,
+        id: &'a [u8],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+
+    /// Takes a session out: of several callers at most one gets it (TLS 1.3).
+    fn take<'a>(
+        &'a self,
+        id: &'a [u8],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+}
+
+/// A key that seals session tickets, with the id that stands in front of each ticket.
+#[derive(Clone)]
+pub struct TicketKey {
+    /// Names the key on the wire.
+    pub id: [u8; 16],
+    /// The secret itself; wiped when dropped.
+    pub secret: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The keys that seal and open session tickets.
+pub trait TicketKeys: fmt::Debug + Send + Sync {
+    /// The key to seal new tickets with, or `None` to issue none.
+    fn sealing_key<'a>(&'a self, context: &'a ConnectionContext) -> Answer<'a, Result<Option<TicketKey>, HookError>>;
+
+    /// The key of this id, if tickets sealed with it are still accepted.
+    fn opening_key<'a>(
+        &'a self,
+        id: &'a [u8; 16],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<TicketKey>, HookError>>;
+}
+
+/// Whether early data was seen before (section 8).
+pub trait ReplayGuard: fmt::Debug + Send + Sync {
+    /// Remembers a fingerprint of the ClientHello for `window`. `true` the first time it is seen, to exactly one of
+    /// several concurrent callers; `false` ever after within the window.
+    fn is_first_use<'a>(
+        &'a self,
+        fingerprint: &'a [u8; 32],
+        window: Duration,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<bool, HookError>>;
+}
+
+/// Keeps no sessions and no ticket keys: every handshake is a full one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSessions;
+
+impl ClientSessionCache for NoSessions {
+    fn take<'a>(
+        &'a self,
+        _: &'a SessionKey,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+        Answer::Now(Ok(None))
+    }
+
+    fn put<'a>(
+        &'a self,
+        _: &'a SessionKey,
+        _: Vec<u8>,
+        _: Duration,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>> {
+        Answer::Now(Ok(()))
+    }
+
+    fn remove<'a>(&'a self, _: &'a SessionKey, _: &'a ConnectionContext) -> Answer<'a, Result<(), HookError>> {
+        Answer::Now(Ok(()))
+    }
+}
+
+impl ServerSessionStore for NoSessions {
+    fn put<'a>(
+        &'a self,
+        _: &'a [u8],
+        _: Vec<u8>,
+        _: Duration,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>> {
+        Answer::Now(Ok(()))
+    }
+
+    fn get<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+        Answer::Now(Ok(None))
+    }
+
+    fn take<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+        Answer::Now(Ok(None))
+    }
+}
+
+impl TicketKeys for NoSessions {
+    fn sealing_key<'a>(&'a self, _: &'a ConnectionContext) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
+        Answer::Now(Ok(None))
+    }
+
+    fn opening_key<'a>(
+        &'a self,
+        _: &'a [u8; 16],
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
+        Answer::Now(Ok(None))
+    }
+}
+
+/// Takes every fingerprint for seen, so that early data is never accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoReplayGuard;
+
+impl ReplayGuard for NoReplayGuard {
+    fn is_first_use<'a>(
+        &'a self,
+        _: &'a [u8; 32],
+        _: Duration,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<bool, HookError>> {
+        Answer::Now(Ok(false))
+    }
+}

@@ -1,0 +1,89 @@
+//! The verifiers that come with the library.
+
+use core::fmt;
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+
+use super::{Answer, ConnectionContext, ExpectedPeer, PeerVerified, PeerVerifier, VerifyRequest};
+use crate::error::CertificateError;
+use crate::verify::{self, RootStore};
+
+/// Verifies chains with webpki (RFC 5280) against trusted roots, and the server's name against the leaf's subject
+/// alternative names (RFC 9525; never the common name).
+#[derive(Clone)]
+pub struct WebPkiVerifier {
+    roots: Arc<RootStore>,
+}
+
+impl WebPkiVerifier {
+    /// Trusts these roots.
+    #[must_use]
+    pub fn new(roots: impl Into<Arc<RootStore>>) -> Self {
+        Self { roots: roots.into() }
+    }
+}
+
+impl fmt::Debug for WebPkiVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebPkiVerifier").field("roots", &self.roots.len()).finish()
+    }
+}
+
+impl PeerVerifier for WebPkiVerifier {
+    fn verify<'a>(
+        &'a self,
+        request: &'a VerifyRequest<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+        let certificates = &request.chain.certificates;
+        let verified = match request.expected {
+            ExpectedPeer::Server(name) => verify::verify_server(certificates, &self.roots, name, request.now),
+            ExpectedPeer::Client => verify::verify_client(certificates, &self.roots, request.now),
+        };
+        Answer::Now(verified.map(|()| PeerVerified::assertion()))
+    }
+}
+
+/// Accepts exactly one end-entity certificate, whatever its names, dates and issuer.
+///
+/// The peer still has to prove that it holds the key. Nothing but replacing the pin revokes it.
+#[derive(Clone, Debug)]
+pub struct PinnedCertificate {
+    certificate: CertificateDer<'static>,
+}
+
+impl PinnedCertificate {
+    /// Accepts this certificate only.
+    #[must_use]
+    pub fn new(certificate: CertificateDer<'static>) -> Self {
+        Self { certificate }
+    }
+}
+
+impl PeerVerifier for PinnedCertificate {
+    fn verify<'a>(
+        &'a self,
+        request: &'a VerifyRequest<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+        Answer::Now(match request.chain.certificates.first() {
+            Some(leaf) if *leaf == self.certificate => Ok(PeerVerified::assertion()),
+            _ => Err(CertificateError::Policy("it is not the pinned certificate".into())),
+        })
+    }
+}
+
+/// Accepts any chain: encryption without knowing with whom. For tests and diagnosis only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AcceptAnyCertificate;
+
+impl PeerVerifier for AcceptAnyCertificate {
+    fn verify<'a>(
+        &'a self,
+        _: &'a VerifyRequest<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+        Answer::Now(Ok(PeerVerified::assertion()))
+    }
+}

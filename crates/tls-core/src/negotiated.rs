@@ -1,0 +1,99 @@
+//! What a handshake agreed on.
+
+use rustls_pki_types::CertificateDer;
+
+use crate::hooks::PeerChain;
+use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+
+/// What became of early data (0-RTT, section 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EarlyData {
+    /// None was offered.
+    NotOffered,
+    /// It was offered and refused.
+    Rejected,
+}
+
+/// What a handshake agreed on, and with whom. Shared by the two halves of a connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Negotiated {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) group: NamedGroup,
+    pub(crate) signature_scheme: Option<SignatureScheme>,
+    pub(crate) alpn: Option<Vec<u8>>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) peer_chain: Option<PeerChain>,
+    pub(crate) retried: bool,
+    pub(crate) early_data: EarlyData,
+}
+
+impl Negotiated {
+    /// The protocol version.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// The cipher suite.
+    #[must_use]
+    pub fn cipher_suite(&self) -> CipherSuite {
+        self.cipher_suite
+    }
+
+    /// The group of the key exchange.
+    #[must_use]
+    pub fn group(&self) -> NamedGroup {
+        self.group
+    }
+
+    /// The scheme of the server's signature over the handshake; `None` where a session was resumed.
+    #[must_use]
+    pub fn signature_scheme(&self) -> Option<SignatureScheme> {
+        self.signature_scheme
+    }
+
+    /// The application protocol (RFC 7301), if one was negotiated.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// The name that the client asked for (RFC 6066 section 3), if it named one.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The certificates that the peer presented, the end entity's first; empty where it presented none.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.peer_chain.as_ref().map_or(&[], |chain| &chain.certificates)
+    }
+
+    /// The peer's chain with what was stapled to it.
+    #[must_use]
+    pub fn peer_chain(&self) -> Option<&PeerChain> {
+        self.peer_chain.as_ref()
+    }
+
+    /// Whether an earlier session was resumed.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        false
+    }
+
+    /// Whether the server asked for a second ClientHello (section 4.1.4).
+    #[must_use]
+    pub fn had_hello_retry_request(&self) -> bool {
+        self.retried
+    }
+
+    /// What became of early data.
+    #[must_use]
+    pub fn early_data(&self) -> EarlyData {
+        self.early_data
+    }
+}

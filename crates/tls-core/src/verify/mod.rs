@@ -1,0 +1,136 @@
+//! Certificate paths by webpki (RFC 5280), and signatures over the handshake. No other module calls webpki.
+
+mod der;
+mod roots;
+
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::crypto::verification;
+use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
+use crate::registry::SignatureScheme;
+
+pub use roots::RootStore;
+
+/// More certificates in one chain than any real one has; webpki bounds the work per path, this bounds the paths.
+pub(crate) const MAX_CHAIN: usize = 10;
+
+/// Verifies a server's chain and that it is for this name.
+pub(crate) fn verify_server(
+    chain: &[CertificateDer<'_>],
+    roots: &RootStore,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), CertificateError> {
+    let leaf = verify_path(chain, roots, now, KeyUsage::server_auth())?;
+    leaf.verify_is_valid_for_subject_name(name).map_err(|error| from_webpki(error, now))
+}
+
+/// Verifies a client's chain.
+pub(crate) fn verify_client(
+    chain: &[CertificateDer<'_>],
+    roots: &RootStore,
+    now: UnixTime,
+) -> Result<(), CertificateError> {
+    verify_path(chain, roots, now, KeyUsage::client_auth()).map(|_| ())
+}
+
+fn verify_path<'a>(
+    chain: &'a [CertificateDer<'_>],
+    roots: &RootStore,
+    now: UnixTime,
+    usage: KeyUsage,
+) -> Result<EndEntityCert<'a>, CertificateError> {
+    let (leaf, intermediates) =
+        chain.split_first().ok_or_else(|| CertificateError::BadEncoding("the chain is empty".into()))?;
+    if chain.len() > MAX_CHAIN {
+        return Err(CertificateError::ChainTooLong);
+    }
+    let leaf = EndEntityCert::try_from(leaf).map_err(|error| from_webpki(error, now))?;
+    leaf.verify_for_usage(verification::ALL, roots.anchors(), intermediates, now, usage, None, None)
+        .map_err(|error| from_webpki(error, now))?;
+    Ok(leaf)
+}
+
+/// Proof that the peer holds the key of its end-entity certificate: its signature over the handshake verified.
+#[derive(Debug)]
+pub(crate) struct HandshakeSignatureVerified(());
+
+/// Verifies a TLS 1.3 CertificateVerify (section 4.4.3): the scheme must fit the leaf's key, and the leaf must be
+/// allowed to sign.
+pub(crate) fn verify_handshake_signature(
+    leaf: &CertificateDer<'_>,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<HandshakeSignatureVerified, Error> {
+    if !der::may_sign(leaf)? {
+        return Err(CertificateError::WrongUsage("its keyUsage lacks digitalSignature".into()).into());
+    }
+    let certificate = EndEntityCert::try_from(leaf).map_err(|error| from_webpki(error, UnixTime::now()))?;
+    let mut fits_key = false;
+    for algorithm in verification::algorithms_for(scheme) {
+        match certificate.verify_signature(*algorithm, message, signature) {
+            Ok(()) => return Ok(HandshakeSignatureVerified(())),
+            Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
+            Err(_) => fits_key = true,
+        }
+    }
+    Err(if fits_key {
+        Misbehaviour::BadSignature(scheme).into()
+    } else {
+        Misbehaviour::IllegalParameter("signature scheme for the certificate's key").into()
+    })
+}
+
+/// The SubjectPublicKeyInfo of a certificate, DER.
+pub(crate) fn subject_public_key_info(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, ConfigError> {
+    EndEntityCert::try_from(certificate)
+        .map(|certificate| certificate.subject_public_key_info().to_vec())
+        .map_err(|error| ConfigError::new(format!("certificate: {error}")))
+}
+
+/// The DNS names a certificate is for: none where it cannot be parsed.
+pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    EndEntityCert::try_from(certificate)
+        .map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
+        .unwrap_or_default()
+}
+
+/// webpki's errors in our terms; what they carry is kept.
+fn from_webpki(error: webpki::Error, now: UnixTime) -> CertificateError {
+    use webpki::Error as W;
+    match error {
+        W::CertExpired { time, not_after } => {
+            CertificateError::Expired { not_after: not_after.as_secs(), now: time.as_secs() }
+        }
+        W::CertNotValidYet { time, not_before } => {
+            CertificateError::NotYetValid { not_before: not_before.as_secs(), now: time.as_secs() }
+        }
+        W::InvalidCertValidity => CertificateError::NotYetValid { not_before: now.as_secs(), now: now.as_secs() },
+        W::UnknownIssuer => CertificateError::UnknownIssuer,
+        W::CertNotValidForName(context) => CertificateError::NotValidForName {
+            expected: context.expected.to_str().into_owned(),
+            presented: context.presented,
+        },
+        W::CertRevoked => CertificateError::Revoked,
+        W::UnknownRevocationStatus | W::CrlExpired { .. } => CertificateError::RevocationUnknown(error.to_string()),
+        W::InvalidSignatureForPublicKey | W::InvalidCrlSignatureForPublicKey => CertificateError::BadSignature,
+        W::CaUsedAsEndEntity => CertificateError::CaUsedAsEndEntity,
+        W::EndEntityUsedAsCa | W::NameConstraintViolation | W::PathLenConstraintViolated => {
+            CertificateError::ConstraintViolated(error.to_string())
+        }
+        W::RequiredEkuNotFoundContext(_) | W::IssuerNotCrlSigner => CertificateError::WrongUsage(error.to_string()),
+        W::MaximumSignatureChecksExceeded
+        | W::MaximumPathBuildCallsExceeded
+        | W::MaximumPathDepthExceeded
+        | W::MaximumNameConstraintComparisonsExceeded => CertificateError::ChainTooLong,
+        W::UnsupportedSignatureAlgorithmContext(_)
+        | W::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+        | W::UnsupportedCrlSignatureAlgorithmContext(_)
+        | W::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
+            CertificateError::UnsupportedAlgorithm(error.to_string())
+        }
+        other => CertificateError::BadEncoding(other.to_string()),
+    }
+}

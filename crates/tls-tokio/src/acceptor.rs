@@ -1,0 +1,84 @@
+//! The server's entrance.
+
+use core::time::Duration;
+
+use tls_core::{ConnectionContext, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::HandshakeFailure;
+use crate::handshake::{self, DEFAULT_HANDSHAKE_TIMEOUT, Role};
+use crate::stream::TlsStream;
+
+/// Accepts TLS on streams that are connected already. Cheap to clone.
+///
+/// Spawn a task for each accepted stream: a handshake that is awaited in the accept loop lets one slow client hold
+/// up all others.
+///
+/// ```no_run
+/// use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
+/// use tokio::io::AsyncWriteExt;
+/// use tokio::net::TcpListener;
+///
+/// # async fn example(chain_pem: &[u8], key_pem: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ServerConfig::builder().certificate(CertifiedKey::from_pem(chain_pem, key_pem)?).build()?;
+/// let acceptor = TlsAcceptor::new(config);
+/// let listener = TcpListener::bind("127.0.0.1:8443").await?;
+/// loop {
+///     let (tcp, _) = listener.accept().await?;
+///     let acceptor = acceptor.clone();
+///     tokio::spawn(async move {
+///         let mut tls = acceptor.accept(tcp).await?;
+///         tls.write_all(b"hello\n").await?;
+///         tls.shutdown().await
+///     });
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor {
+    config: ServerConfig,
+    handshake_timeout: Option<Duration>,
+}
+
+impl TlsAcceptor {
+    /// Accepts with this configuration, each handshake within 10 seconds.
+    #[must_use]
+    pub fn new(config: ServerConfig) -> Self {
+        Self { config, handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT) }
+    }
+
+    /// How long a handshake may take, hooks and the closing alert included; `None` for no limit.
+    #[must_use]
+    pub fn handshake_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.handshake_timeout = limit;
+        self
+    }
+
+    /// Runs a handshake with the client at the other end.
+    ///
+    /// Not cancel safe: dropping the future drops the stream, and so closes it.
+    ///
+    /// # Errors
+    /// The handshake failed or took too long. The alert was sent, and the failure carries the stream.
+    pub async fn accept<IO>(&self, io: IO) -> Result<TlsStream<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.accept_with(io, ConnectionContext::new()).await
+    }
+
+    /// As [`Self::accept`], with what is known of the connection for the hooks to see.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_with<IO>(
+        &self,
+        io: IO,
+        context: ConnectionContext,
+    ) -> Result<TlsStream<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        handshake::run(io, &Role::Accept { config: &self.config }, self.handshake_timeout, context).await
+    }
+}

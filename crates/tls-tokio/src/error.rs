@@ -1,0 +1,153 @@
+//! What a handshake on Tokio can fail with, and how errors become `io::Error`.
+
+use core::fmt;
+use core::time::Duration;
+use std::io;
+
+use tls_core::{ErrorKind, Phase, Side};
+
+/// Why a handshake or a connection failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The protocol, the peer, a hook or the transport: see [`tls_core::ErrorKind`].
+    Tls(tls_core::Error),
+    /// The handshake did not finish before its deadline.
+    Timeout(HandshakeTimeout),
+}
+
+/// A handshake that did not finish before its deadline: what it was waiting for, and how far it came.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HandshakeTimeout {
+    /// Which side we were.
+    pub side: Side,
+    /// What the handshake was waiting for: a message, room to write, or a hook.
+    pub phase: Phase,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// How long it took: the handshake's whole time limit.
+    pub elapsed: Duration,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => fmt::Display::fmt(error, f),
+            Self::Timeout(HandshakeTimeout { side, phase, bytes_in, bytes_out, elapsed }) => write!(
+                f,
+                "TLS {side}: the handshake timed out after {elapsed:?}, {phase} ({bytes_in} bytes in, {bytes_out} \
+                 bytes out)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tls(error) => error.source(),
+            Self::Timeout(_) => None,
+        }
+    }
+}
+
+impl From<tls_core::Error> for Error {
+    fn from(error: tls_core::Error) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tls(error) => to_io(error),
+            Error::Timeout(_) => Self::new(io::ErrorKind::TimedOut, error),
+        }
+    }
+}
+
+/// The one conversion from the core's errors to `io::Error`: the kind tells what a caller can do about it, the
+/// source is the error itself. A failed transport stays the error that it was.
+pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
+    let kind = match error.kind() {
+        ErrorKind::Link(_) => match error.into_kind() {
+            ErrorKind::Link(error) => return error,
+            other => return io::Error::other(other.to_string()),
+        },
+        ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
+        ErrorKind::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
+        ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
+        ErrorKind::Hook { .. } | ErrorKind::Crypto(_) => io::ErrorKind::Other,
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}
+
+/// A handshake that failed, with the transport it failed on.
+///
+/// The alert, if the failure calls for one, has been sent and the write side of the transport shut down. Where the
+/// peer turned out not to speak TLS ([`ErrorKind::NotTls`]) nothing was written, so that it can still be answered
+/// in its own language.
+pub struct HandshakeFailure<IO> {
+    pub(crate) error: Error,
+    pub(crate) io: IO,
+}
+
+impl<IO> HandshakeFailure<IO> {
+    /// Why it failed.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// Why it failed, without the transport, which is dropped and so closed.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn into_io(self) -> IO {
+        self.io
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn into_parts(self) -> (Error, IO) {
+        (self.error, self.io)
+    }
+}
+
+impl<IO> fmt::Debug for HandshakeFailure<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeFailure").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<IO> fmt::Display for HandshakeFailure<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl<IO> std::error::Error for HandshakeFailure<IO> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<IO> From<HandshakeFailure<IO>> for Error {
+    fn from(failure: HandshakeFailure<IO>) -> Self {
+        failure.error
+    }
+}
+
+impl<IO> From<HandshakeFailure<IO>> for io::Error {
+    fn from(failure: HandshakeFailure<IO>) -> Self {
+        failure.error.into()
+    }
+}
