@@ -3,6 +3,7 @@ mod alert;
 mod crypto;
 mod error;
 mod key_schedule;
+mod messages;
 mod registry;
 #[cfg(test)]
 mod test_vectors;
