@@ -200,7 +200,8 @@ impl Pair<TcpStream, TcpStream> {
     }
 }
 
-async fn tcp_pair() -> (TcpStream, TcpStream) {
+/// Two ends of a connection on 127.0.0.1.
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -234,7 +235,8 @@ async fn transfer(
     tokio::join!(send, receive);
 }
 
-async fn ping(stream: &mut impl Stream, trips: usize) {
+/// Sends a message and waits for it to come back, so many times.
+pub(crate) async fn ping(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), trips: usize) {
     let mut message = [0x5a; PING];
     for _ in 0..trips {
         stream.write_all(&message).await.unwrap();
@@ -243,7 +245,8 @@ async fn ping(stream: &mut impl Stream, trips: usize) {
     }
 }
 
-async fn pong(stream: &mut impl Stream, trips: usize) {
+/// Sends back each message, so many times.
+pub(crate) async fn pong(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), trips: usize) {
     let mut message = [0; PING];
     for _ in 0..trips {
         stream.read_exact(&mut message).await.unwrap();

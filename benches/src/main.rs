@@ -14,7 +14,7 @@ const USAGE: &str = "tls-benches [--quick] [--rounds N] [FILTER...]";
 
 fn main() {
     let mut effort = Effort {
-        rounds: 31,
+        rounds: 64,
         quick: false,
     };
     let mut filters = Vec::new();

@@ -10,6 +10,7 @@ use std::io::Read;
 use stats_alloc::StatsAlloc;
 
 use crate::identity::Identity;
+use crate::loopback::{ping, pong, tcp_pair};
 use crate::memory::{COUNTERS, Question};
 use crate::ours::Ours;
 use crate::rustls_stack::Rustls;
@@ -84,29 +85,47 @@ fn allocations<S: Stack>(stack: &S, question: &Question, counters: &Counters) ->
     .map(|total| total / question.connections as f64)
 }
 
-/// Per connection that only one side is kept of: bytes held in Rust, all, and growth of the resident set; for
-/// the client, then for the server (only the side that was asked for, the other is 0).
+/// Per connection that only one side is kept of: bytes held in Rust, all, and growth of the resident set.
 fn idle<S: Stack>(stack: &S, question: &Question, counters: &Counters) -> [f64; 6] {
     let count = question.connections;
-    // The connections' own size counts: they have to live somewhere.
+    let grown = match (question.stream, question.server) {
+        (false, false) => held(counters, count, || one::<S>(stack).0),
+        (false, true) => held(counters, count, || one::<S>(stack).1),
+        (true, server) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            // The first one also registers things with the runtime that stay.
+            drop(runtime.block_on(one_stream(stack)));
+            if server {
+                held(counters, count, || runtime.block_on(one_stream(stack)).1)
+            } else {
+                held(counters, count, || runtime.block_on(one_stream(stack)).0)
+            }
+        }
+    };
+    let [rust, all, rss] = grown.map(|total| total / count as f64);
+    [rust, all, rss, 0.0, 0.0, 0.0]
+}
+
+/// Grows by `count` connections. Their own size counts: they have to live somewhere.
+fn held<T>(counters: &Counters, count: usize, one: impl FnMut() -> T) -> [f64; 3] {
     let (rss, before) = (resident(), counters.now());
-    let (clients, servers): (Vec<ClientConnection<S>>, Vec<ServerConnection<S>>);
-    if question.server {
-        let mut kept = Vec::with_capacity(count);
-        kept.extend((0..count).map(|_| one::<S>(stack).1));
-        (clients, servers) = (Vec::new(), kept);
-    } else {
-        let mut kept = Vec::with_capacity(count);
-        kept.extend((0..count).map(|_| one::<S>(stack).0));
-        (clients, servers) = (kept, Vec::new());
-    }
+    let mut kept = Vec::with_capacity(count);
+    kept.extend(std::iter::repeat_with(one).take(count));
     let grown = counters.now().since(&before);
     let rss = resident() - rss;
-    drop((clients, servers));
-    let bytes = [grown.rust_live, grown.all_live, rss].map(|total| total / count as f64);
-    let mut answer = [0.0; 6];
-    answer[usize::from(question.server) * 3..][..3].copy_from_slice(&bytes);
-    answer
+    drop(kept);
+    [grown.rust_live, grown.all_live, rss]
+}
+
+/// Streams over TCP after their handshake and one short message each way.
+async fn one_stream<S: Stack>(stack: &S) -> (S::ClientStream, S::ServerStream) {
+    let (client, server) = tcp_pair().await;
+    let (mut client, mut server) = tokio::join!(stack.connect(client), stack.accept(server));
+    tokio::join!(ping(&mut client, 1), pong(&mut server, 1));
+    (client, server)
 }
 
 /// A connection after its handshake and one short message each way.

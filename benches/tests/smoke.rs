@@ -33,10 +33,10 @@ fn a_quick_run_prints_every_kind_of_row_with_a_value_for_rustls() {
     for row in rows {
         let value: f64 = row[3].split(' ').next().unwrap().parse().unwrap();
         assert!(value > 0.0, "{row:?}");
-        // Counts do not depend on the machine, so equal things have to be equal.
+        // Counts do not depend on the machine: equal things are equal, but for the length of a signature.
         if row[1].starts_with("allocations") || row[1].contains("heap") {
             let check: f64 = row[5].trim_matches('*').parse().unwrap();
-            assert!((0.98..=1.02).contains(&check), "{row:?}");
+            assert!((0.95..=1.05).contains(&check), "{row:?}");
         }
     }
 }
