@@ -1,0 +1,117 @@
+//! Measures and prints the table.
+#![expect(clippy::expect_used, reason = "a benchmark that goes wrong shall stop")]
+
+use tls_benches::bulk::InMemory;
+use tls_benches::handshake::FullHandshake;
+use tls_benches::identity::Identity;
+use tls_benches::loopback::{PingPong, Transfer};
+use tls_benches::rounds::{Effort, Outcome, Work, measure};
+use tls_benches::stack::Group::{X25519, X25519MlKem768};
+use tls_benches::stack::Suite;
+use tls_benches::{memory, table};
+
+const USAGE: &str = "tls-benches [--quick] [--rounds N] [FILTER...]";
+
+fn main() {
+    let mut effort = Effort {
+        rounds: 64,
+        quick: false,
+    };
+    let mut filters = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => {
+                effort = Effort {
+                    rounds: 3,
+                    quick: true,
+                }
+            }
+            "--rounds" => {
+                let rounds = arguments.next().and_then(|rounds| rounds.parse().ok());
+                effort.rounds = rounds
+                    .filter(|&rounds| rounds > 0)
+                    .expect("--rounds takes a number above 0");
+            }
+            other if other.starts_with('-') => {
+                eprintln!("usage: {USAGE}");
+                std::process::exit(2);
+            }
+            _ => filters.push(argument),
+        }
+    }
+    if cfg!(debug_assertions) && !effort.quick {
+        eprintln!("tls-benches: without --release the numbers mean nothing");
+    }
+    Run {
+        effort,
+        filters,
+        identity: Identity::generate(),
+    }
+    .all();
+}
+
+struct Run {
+    effort: Effort,
+    filters: Vec<String>,
+    identity: Identity,
+}
+
+impl Run {
+    fn all(&self) {
+        println!("{}", table::head());
+        for groups in [&[X25519][..], &[X25519MlKem768], &[X25519MlKem768, X25519]] {
+            self.work(&FullHandshake {
+                groups,
+                tickets: false,
+            });
+        }
+        self.work(&FullHandshake {
+            groups: &[X25519],
+            tickets: true,
+        });
+        for suite in [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
+            self.work(&InMemory {
+                write: 16 << 10,
+                suite,
+            });
+        }
+        self.work(&InMemory {
+            write: 1 << 20,
+            suite: Suite::Aes128Gcm,
+        });
+        self.work(&InMemory {
+            write: 100,
+            suite: Suite::Aes128Gcm,
+        });
+        self.work(&Transfer { write: 16 << 10 });
+        self.work(&Transfer { write: 1 << 20 });
+        self.work(&PingPong);
+        let (allocations, idle) = (self.wanted("allocations"), self.wanted("idle"));
+        if allocations || idle {
+            let program = memory::Program::build();
+            if allocations {
+                print(&memory::allocations(&program, self.effort));
+            }
+            if idle {
+                print(&memory::idle(&program, self.effort));
+            }
+        }
+    }
+
+    fn work(&self, work: &impl Work) {
+        if work.rows().iter().any(|row| self.wanted(&row.work)) {
+            print(&measure(work, &self.identity, self.effort));
+        }
+    }
+
+    fn wanted(&self, name: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+    }
+}
+
+fn print(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        println!("{}", table::line(outcome));
+    }
+}

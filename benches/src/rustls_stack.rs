@@ -1,0 +1,154 @@
+//! rustls and tokio-rustls, with aws-lc-rs.
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::server::NoServerSessionStorage;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::identity::SERVER_NAME;
+use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite};
+
+/// rustls, configured.
+pub struct Rustls {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    name: ServerName<'static>,
+}
+
+impl Stack for Rustls {
+    type ClientHandshake = rustls::ClientConnection;
+    type ServerHandshake = rustls::ServerConnection;
+    type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
+    type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+    fn new(setup: &Setup<'_>) -> Option<Self> {
+        let provider = Arc::new(provider(setup));
+        let mut roots = RootCertStore::empty();
+        roots.add(setup.identity.root.clone()).unwrap();
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.resumption = Resumption::disabled();
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(setup.identity.chain.clone(), setup.identity.key.clone_key())
+            .unwrap();
+        if !setup.tickets {
+            server.send_tls13_tickets = 0;
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        Some(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+            name: ServerName::try_from(SERVER_NAME).unwrap(),
+        })
+    }
+
+    fn client(&self) -> Self::ClientHandshake {
+        rustls::ClientConnection::new(self.client.clone(), self.name.clone()).unwrap()
+    }
+
+    fn server(&self) -> Self::ServerHandshake {
+        rustls::ServerConnection::new(self.server.clone()).unwrap()
+    }
+
+    async fn connect(&self, io: TcpStream) -> Self::ClientStream {
+        TlsConnector::from(self.client.clone())
+            .connect(self.name.clone(), io)
+            .await
+            .unwrap()
+    }
+
+    async fn accept(&self, io: TcpStream) -> Self::ServerStream {
+        TlsAcceptor::from(self.server.clone()).accept(io).await.unwrap()
+    }
+}
+
+fn provider(setup: &Setup<'_>) -> CryptoProvider {
+    let suite = match setup.suite {
+        Suite::Aes128Gcm => aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        Suite::Aes256Gcm => aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        Suite::ChaCha20Poly1305 => aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    let group = |group: &Group| match group {
+        Group::X25519 => aws_lc_rs::kx_group::X25519,
+        Group::X25519MlKem768 => aws_lc_rs::kx_group::X25519MLKEM768,
+    };
+    CryptoProvider {
+        cipher_suites: vec![suite],
+        kx_groups: setup.groups.iter().map(group).collect(),
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+/// The two connection types have the same methods, but no trait in common that has them all.
+macro_rules! side {
+    ($connection:ty) => {
+        impl Handshake for $connection {
+            type Connection = Self;
+
+            fn receive(&mut self, mut wire: &[u8]) {
+                while !wire.is_empty() {
+                    self.read_tls(&mut wire).unwrap();
+                    self.process_new_packets().unwrap();
+                }
+            }
+
+            fn transmit(&mut self, wire: &mut Vec<u8>) {
+                while self.wants_write() {
+                    self.write_tls(wire).unwrap();
+                }
+            }
+
+            fn is_done(&self) -> bool {
+                !self.is_handshaking()
+            }
+
+            fn into_connection(self) -> Self {
+                self
+            }
+        }
+
+        impl Connection for $connection {
+            fn send(&mut self, mut plaintext: &[u8], wire: &mut impl Write) {
+                // `write` takes what fits into rustls's own buffer, 64 KiB by default.
+                while !plaintext.is_empty() {
+                    let taken = self.writer().write(plaintext).unwrap();
+                    plaintext = &plaintext[taken..];
+                    while self.wants_write() {
+                        self.write_tls(wire).unwrap();
+                    }
+                }
+            }
+
+            fn receive(&mut self, mut wire: &[u8], buffer: &mut [u8]) -> usize {
+                let mut total = 0;
+                while !wire.is_empty() {
+                    self.read_tls(&mut wire).unwrap();
+                    self.process_new_packets().unwrap();
+                    loop {
+                        match self.reader().read(buffer) {
+                            Ok(read) => total += read,
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+                total
+            }
+        }
+    };
+}
+
+side!(rustls::ClientConnection);
+side!(rustls::ServerConnection);

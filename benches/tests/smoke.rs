@@ -1,0 +1,42 @@
+//! The harness runs, whole.
+
+use std::process::Command;
+
+/// One word of each kind of work.
+const KINDS: [&str; 6] = ["handshake", "bulk", "small", "loopback", "allocations", "idle"];
+
+#[test]
+fn a_quick_run_prints_every_kind_of_row_with_a_value_for_rustls() {
+    let _built = env!("CARGO_BIN_EXE_tls-benches-memory");
+    let output = Command::new(env!("CARGO_BIN_EXE_tls-benches"))
+        .arg("--quick")
+        .env("TLS_BENCHES_NO_BUILD", "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    for kind in KINDS {
+        assert!(
+            rows.iter().any(|row| row[1].starts_with(kind)),
+            "no row of {kind} in\n{table}"
+        );
+    }
+    for row in rows {
+        let value: f64 = row[3].split(' ').next().unwrap().parse().unwrap();
+        assert!(value > 0.0, "{row:?}");
+        // Counts do not depend on the machine: equal things are equal, but for the length of a signature.
+        if row[1].starts_with("allocations") || row[1].contains("heap") {
+            let check: f64 = row[5].trim_matches('*').parse().unwrap();
+            assert!((0.95..=1.05).contains(&check), "{row:?}");
+        }
+    }
+}
