@@ -18,7 +18,7 @@ use crate::transcript::Transcript;
 
 /// A transport of bytes. A Tokio stream, memory, a recording and a fuzzer's input implement it.
 ///
-/// Both methods follow the rules of [`core::future::Future::poll`]: where they return `Pending`, nothing was moved
+/// The methods follow the rules of [`core::future::Future::poll`]: where they return `Pending`, nothing was moved
 /// and the waker is registered.
 pub trait Link: Send {
     /// Reads into `buf` and says how many bytes; 0 means that the peer has closed its side.
@@ -37,6 +37,183 @@ pub trait Link: Send {
     ///
     /// # Errors
     /// The transport failed.
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// One connection during its handshake: record layer, transcript and a borrowed [`Link`].
+///
+/// It outlives the handshake's future: whoever drives that keeps the `Peer`, asks it what the handshake was waiting
+/// for when it ended or was dropped, and sends the alert of a failure with [`Peer::send_alert`] under the keys then
+/// in force.
+pub struct Peer<'l> {
+    link: &'l mut dyn Link,
+    side: Side,
+    phase: Phase,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// Whether something was queued that the peer waits for. A dummy change_cipher_spec alone can wait.
+    must_flush: bool,
+    alert_queued: bool,
+    /// The type of the message that [`Self::peek`] found and nobody has read yet.
+    peeked: Option<HandshakeType>,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    pub(crate) transcript: Transcript,
+    pub(crate) context: Arc<ConnectionContext>,
+}
+
+impl<'l> Peer<'l> {
+    /// A connection on this link of which nothing was read or written yet.
+    pub fn new(side: Side, link: &'l mut dyn Link, context: ConnectionContext) -> Self {
+        Self {
+            link,
+            side,
+            phase: Phase::Starting,
+            bytes_in: 0,
+            bytes_out: 0,
+            must_flush: false,
+            alert_queued: false,
+            peeked: None,
+            input: Input::new(),
+            output: Output::new(),
+            transcript: Transcript::new(),
+            context: Arc::new(context),
+        }
+    }
+
+    /// Which side we are.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// What the handshake is waiting for, or was when it ended.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Bytes received so far, as on the wire.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Bytes sent so far, as on the wire.
+    #[must_use]
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Sends the alert that this error calls for, if any, under the keys in force, after what was queued before.
+    /// Returns whether an alert was sent.
+    ///
+    /// Cancel safe: called again it goes on where it was.
+    ///
+    /// # Errors
+    /// The link failed.
+    pub async fn send_alert(&mut self, error: &Error) -> Result<bool, Error> {
+        let Some(description) = error.alert() else { return Ok(false) };
+        if !core::mem::replace(&mut self.alert_queued, true) {
+            self.output.queue(ContentType::ALERT, &Alert::new(description).to_bytes())?;
+        }
+        self.flush().await?;
+        Ok(true)
+    }
+
+    /// Waits for the next handshake message, which must be an `M`, and adds it to the transcript.
+    pub(crate) async fn read<M: Message>(&mut self) -> Result<M, Error> {
+        let got = self.wait_for_message(M::TYPE).await?;
+        let message = self.decode::<M>(got)?;
+        self.transcript.add(self.input.message());
+        Ok(message)
+    }
+
+    /// As [`Self::read`], but adding the message to the transcript is left to the caller, who gets its bytes.
+    pub(crate) async fn read_unhashed<M: Message>(&mut self) -> Result<(M, Vec<u8>), Error> {
+        let got = self.wait_for_message(M::TYPE).await?;
+        Ok((self.decode(got)?, self.input.message().to_vec()))
+    }
+
+    /// Waits for the next handshake message and says its type, leaving it there to be read.
+    /// `expected` is what an error or a timeout will name.
+    pub(crate) async fn peek(&mut self, expected: HandshakeType) -> Result<HandshakeType, Error> {
+        let message_type = self.wait_for_message(expected).await?;
+        self.peeked = Some(message_type);
+        Ok(message_type)
+    }
+
+    fn decode<M: Message>(&self, got: HandshakeType) -> Result<M, Error> {
+        if got != M::TYPE {
+            return Err(Misbehaviour::UnexpectedMessage { expected: M::TYPE, got }.into());
+        }
+        Ok(decode_message(self.input.message().get(HEADER_LEN..).unwrap_or_default())?)
+    }
+
+    /// Sends what is queued, then waits for a message. It stays lent by the input until the next call.
+    async fn wait_for_message(&mut self, expected: HandshakeType) -> Result<HandshakeType, Error> {
+        if let Some(message_type) = self.peeked.take() {
+            return Ok(message_type);
+        }
+        if self.must_flush {
+            self.flush().await?;
+        }
+        self.phase = Phase::Reading(expected);
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<HandshakeType, Error>> {
+        loop {
+            match self.input.next()? {
+                Incoming::Handshake(message_type) => return Poll::Ready(Ok(message_type)),
+                Incoming::NeedMore => {}
+                Incoming::ApplicationData { .. } => {
+                    return Poll::Ready(Err(Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into()));
+                }
+                Incoming::CloseNotify => {
+                    let closed = ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY);
+                    return Poll::Ready(Err(Error::new(closed)));
+                }
+            }
+            match ready!(self.link.poll_read(cx, self.input.space()))? {
+                0 => return Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
+                count => {
+                    self.bytes_in = self.bytes_in.saturating_add(count as u64);
+                    self.input.filled(count);
+                }
+            }
+        }
+    }
+
+    /// Queues a handshake message and adds it to the transcript. It leaves with the flight, at the next read.
+    pub(crate) fn send<M: Message>(&mut self, message: &M) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        encode_message(message, &mut bytes);
+        self.send_encoded(&bytes)
+    }
+
+    /// The same for a message that is encoded already.
+    pub(crate) fn send_encoded(&mut self, message: &[u8]) -> Result<(), Error> {
+        self.transcript.add(message);
+        self.must_flush = true;
+        self.output.queue(ContentType::HANDSHAKE, message)
+    }
+
+    /// Queues the dummy change_cipher_spec of the middlebox compatibility mode (section D.4).
+    pub(crate) fn send_change_cipher_spec(&mut self) -> Result<(), Error> {
+        self.output.queue_change_cipher_spec()
+    }
+
+    /// Waits until the link has taken all that was queued.
+    pub(crate) async fn flush(&mut self) -> Result<(), Error> {
+        self.phase = Phase::Writing;
+        poll_fn(|cx| self.poll_flush(cx)).await?;
+        self.must_flush = false;
+        Ok(())
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.output.finish_flight()?;
         while !self.output.pending().is_empty() {
@@ -70,6 +247,11 @@ pub trait Link: Send {
                 future.await
             }
         }
+    }
+
+    /// Tells the hooks which name the client asked for.
+    pub(crate) fn set_server_name(&mut self, name: Option<&str>) {
+        Arc::make_mut(&mut self.context).set_server_name(name.map(str::to_owned));
     }
 
     /// The same error, saying where we were when it happened.

@@ -14,7 +14,9 @@ use crate::hooks::KeyLog;
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
 
+pub(crate) use client::ClientSettings;
 pub use client::{ClientConfig, ClientConfigBuilder};
+pub(crate) use server::ServerSettings;
 pub use server::{ServerConfig, ServerConfigBuilder};
 
 /// Where a configuration gets the time from.
@@ -37,7 +39,7 @@ pub(crate) struct Common {
 impl Default for Common {
     fn default() -> Self {
         Self {
-            cipher_suites: suites::DEFAULT_TLS13.to_vec(),
+            cipher_suites: suites::DEFAULT_TLS13_SUITES.to_vec(),
             groups: key_exchange::SUPPORTED_GROUPS.to_vec(),
             signature_schemes: verification::DEFAULT_SCHEMES.to_vec(),
             alpn: Vec::new(),

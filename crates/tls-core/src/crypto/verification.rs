@@ -140,6 +140,22 @@ pub(crate) fn algorithms_for_tls12(scheme: S) -> &'static [Algorithm] {
     }
 }
 
+/// The schemes we accept unless configured otherwise, best first. Those with PKCS #1 are for certificates only in
+/// TLS 1.3 (section 4.2.3).
+pub(crate) const DEFAULT_SCHEMES: [S; 11] = [
+    S::ECDSA_SECP256R1_SHA256,
+    S::RSA_PSS_RSAE_SHA256,
+    S::ED25519,
+    S::ECDSA_SECP384R1_SHA384,
+    S::ECDSA_SECP521R1_SHA512,
+    S::RSA_PSS_RSAE_SHA384,
+    S::RSA_PSS_RSAE_SHA512,
+    S::RSA_PKCS1_SHA256,
+    S::RSA_PKCS1_SHA384,
+    S::RSA_PKCS1_SHA512,
+    S::RSA_PSS_PSS_SHA256,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

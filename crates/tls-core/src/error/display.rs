@@ -109,10 +109,6 @@ impl fmt::Display for NothingInCommon {
                     Protocols(ours)
                 )
             }
-            Self::ServerName { name: Some(name) } => write!(f, "no certificate for the name {name:?}"),
-            Self::ServerName { name: None } => {
-                f.write_str("no certificate for a client that names no server")
-            }
         }
     }
 }

@@ -189,11 +189,6 @@ pub enum NothingInCommon {
         /// What we offer.
         ours: Vec<Vec<u8>>,
     },
-    /// No certificate for the name the client asked for.
-    ServerName {
-        /// The name asked for, if any.
-        name: Option<String>,
-    },
 }
 
 /// Why a certificate chain was refused.

@@ -15,7 +15,6 @@ pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
         ErrorKind::NothingInCommon(what) => match what {
             NothingInCommon::Version { .. } => A::PROTOCOL_VERSION,
             NothingInCommon::ApplicationProtocol { .. } => A::NO_APPLICATION_PROTOCOL,
-            NothingInCommon::ServerName { .. } => A::UNRECOGNIZED_NAME,
             _ => A::HANDSHAKE_FAILURE,
         },
         ErrorKind::Certificate(error) => alert_for_certificate(error),

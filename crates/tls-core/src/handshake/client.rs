@@ -8,13 +8,17 @@ use crate::connection::Connection;
 use crate::crypto::key_exchange::KeyExchange;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
-use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
-use crate::messages::{
-    ClientExtensions, ClientHello, HelloRetryRequest, KeyShareEntry, ServerHello, ServerHelloOrRetry, SessionId,
-    check_extensions, encode_message,
-};
+use crate::error::{Error, Misbehaviour, NothingInCommon};
+use crate::messages::alpn::ProtocolNames;
+use crate::messages::client_extensions::ClientExtensions;
+use crate::messages::client_hello::{ClientHello, Compression};
+use crate::messages::extensions::{Place, check_placement};
+use crate::messages::key_share::KeyShareEntry;
+use crate::messages::server_hello::{HelloRetryRequest, ServerHello, ServerHelloMessage};
+use crate::messages::short_bytes::SessionId;
 use crate::peer::Peer;
-use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
+use crate::record::ChangeCipherSpec;
+use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion};
 
 /// Runs the whole handshake as a client and returns the established connection.
 ///
@@ -42,7 +46,7 @@ async fn handshake(
 ) -> Result<Connection, Error> {
     let mut offer = send_client_hello(peer, config, server_name)?;
     let hello = read_server_hello(peer, &mut offer, config).await?;
-    client13::finish(peer, config, server_name, &offer, &hello).await
+    client13::finish(peer, config, server_name, &mut offer, &hello).await
 }
 
 /// What was offered, to check the answers against.
@@ -53,12 +57,21 @@ pub(super) struct Offer {
     suite: Option<&'static Suite>,
     /// The group that a HelloRetryRequest asked for.
     retry_group: Option<NamedGroup>,
+    pub(super) was_retried: bool,
 }
 
 impl Offer {
     /// The suite the server chose, which is known once its hello was read.
     pub(super) fn suite(&self) -> Result<&'static Suite, Error> {
         self.suite.ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
+    }
+
+    /// Answers may stand for offered extensions only (section 4.2).
+    pub(super) fn check_offered(&self, answers: &[ExtensionType]) -> Result<(), Error> {
+        match answers.iter().find(|extension| !self.hello.extensions.contains(**extension)) {
+            Some(extension) => Err(Misbehaviour::UnsolicitedExtension(*extension).into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -71,7 +84,7 @@ fn send_client_hello(
     let key_exchange = KeyExchange::start(&config.key_shares)?;
     let session_id = match config.middlebox_compatibility {
         true => SessionId::from(random.take::<32>()?),
-        false => SessionId::empty(),
+        false => SessionId::EMPTY,
     };
     let common = &config.common;
     let extensions = ClientExtensions {
@@ -84,20 +97,34 @@ fn send_client_hello(
         },
         supported_groups: Some(common.groups.clone()),
         signature_algorithms: Some(common.signature_schemes.clone()),
-        alpn: (!common.alpn.is_empty()).then(|| common.alpn.clone()),
+        alpn: ProtocolNames::new(&common.alpn),
         status_request: true,
         signed_certificate_timestamp: true,
         supported_versions: Some(vec![ProtocolVersion::TLS13]),
-        key_shares: Some(key_shares(&key_exchange)),
+        key_shares: Some(key_shares(&key_exchange)?),
         ..ClientExtensions::default()
     };
-    let hello = ClientHello::new(random.take::<32>()?, session_id, common.cipher_suites.clone(), extensions);
+    let hello = ClientHello {
+        legacy_version: ProtocolVersion::TLS12,
+        random: random.take::<32>()?,
+        session_id,
+        cipher_suites: common.cipher_suites.clone(),
+        compression: Compression::OnlyNull,
+        extensions,
+    };
+    // Some servers refuse a first record that says TLS 1.2 (section 5.1).
+    peer.output.set_legacy_version(ProtocolVersion::TLS10);
     peer.send(&hello)?;
-    Ok(Box::new(Offer { hello, key_exchange, suite: None, retry_group: None }))
+    peer.output.finish_flight()?;
+    peer.output.set_legacy_version(ProtocolVersion::TLS12);
+    peer.output.set_padding(common.padding);
+    peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
+    Ok(Box::new(Offer { hello, key_exchange, suite: None, retry_group: None, was_retried: false }))
 }
 
-fn key_shares(key_exchange: &KeyExchange) -> Vec<KeyShareEntry> {
-    key_exchange.shares().into_iter().map(|(group, key_exchange)| KeyShareEntry { group, key_exchange }).collect()
+fn key_shares(key_exchange: &KeyExchange) -> Result<Vec<KeyShareEntry>, Error> {
+    let shares = key_exchange.shares()?.into_iter();
+    Ok(shares.map(|(group, key_exchange)| KeyShareEntry { group, key_exchange }).collect())
 }
 
 /// The ServerHello, after at most one HelloRetryRequest.
@@ -106,21 +133,21 @@ async fn read_server_hello(
     offer: &mut Offer,
     config: &ClientSettings,
 ) -> Result<Box<ServerHello>, Error> {
-    let (answer, bytes) = peer.read_unhashed::<ServerHelloOrRetry>().await?;
+    let (answer, bytes) = peer.read_unhashed::<ServerHelloMessage>().await?;
     let (hello, bytes) = match answer {
-        ServerHelloOrRetry::Hello(hello) => {
+        ServerHelloMessage::Hello(hello) => {
             let suite = check_server_hello(offer, &hello)?;
             peer.transcript.start(suite.hash);
-            (hello, bytes)
+            (Box::new(hello), bytes)
         }
-        ServerHelloOrRetry::Retry(retry) => {
+        ServerHelloMessage::Retry(retry) => {
             send_second_client_hello(peer, offer, config, &retry, &bytes)?;
-            let (answer, bytes) = peer.read_unhashed::<ServerHelloOrRetry>().await?;
-            let ServerHelloOrRetry::Hello(hello) = answer else {
+            let (answer, bytes) = peer.read_unhashed::<ServerHelloMessage>().await?;
+            let ServerHelloMessage::Hello(hello) = answer else {
                 return Err(Misbehaviour::BadRetryRequest("second").into());
             };
             check_server_hello(offer, &hello)?;
-            (hello, bytes)
+            (Box::new(hello), bytes)
         }
     };
     peer.transcript.add(&bytes);
@@ -138,15 +165,16 @@ fn send_second_client_hello(
     if retry.supported_version != Some(ProtocolVersion::TLS13) {
         return Err(Misbehaviour::IllegalParameter("version of HelloRetryRequest").into());
     }
+    check_placement(&retry.extension_types, Place::HelloRetryRequest)?;
     // A cookie is the one extension that may come unasked.
-    check_extensions(&retry.extension_types, HandshakeType::SERVER_HELLO, true, |extension| {
-        extension == ExtensionType::COOKIE || offer.hello.offers(extension)
-    })?;
-    let suite = check_choice(offer, retry.cipher_suite, &retry.session_id_echo, retry.compression_method)?;
+    let unasked = |extension: &ExtensionType| *extension != ExtensionType::COOKIE;
+    offer.check_offered(&retry.extension_types.iter().copied().filter(unasked).collect::<Vec<_>>())?;
+    let suite = check_choice(offer, retry.cipher_suite, &retry.session_id)?;
     offer.suite = Some(suite);
+    offer.was_retried = true;
 
     let hello = &mut offer.hello;
-    if let Some(group) = retry.group {
+    if let Some(group) = retry.selected_group {
         if !config.common.groups.contains(&group) {
             return Err(Misbehaviour::NotOffered("group").into());
         }
@@ -155,7 +183,7 @@ fn send_second_client_hello(
         }
         offer.key_exchange = KeyExchange::start(&[group])?;
         offer.retry_group = Some(group);
-        hello.extensions.key_shares = Some(key_shares(&offer.key_exchange));
+        hello.extensions.key_shares = Some(key_shares(&offer.key_exchange)?);
     } else if retry.cookie.is_none() {
         return Err(Misbehaviour::BadRetryRequest("it asks for nothing new").into());
     }
@@ -165,13 +193,11 @@ fn send_second_client_hello(
     peer.transcript.restart_for_retry();
     peer.transcript.add(retry_bytes);
     // What follows in plaintext must be the answer to the ClientHello that is sent now.
-    peer.input.check_key_change()?;
+    peer.input.end_of_flight()?;
     if config.middlebox_compatibility {
         peer.send_change_cipher_spec()?;
     }
-    let mut bytes = Vec::new();
-    encode_message(hello, &mut bytes);
-    peer.send_encoded(&bytes)
+    peer.send(hello)
 }
 
 /// Checks what must hold for a ServerHello whatever comes next (section 4.1.3).
@@ -188,10 +214,9 @@ fn check_server_hello(offer: &mut Offer, hello: &ServerHello) -> Result<&'static
     if hello.legacy_version != ProtocolVersion::TLS12 {
         return Err(Misbehaviour::IllegalParameter("legacy_version").into());
     }
-    check_extensions(&hello.extension_types, HandshakeType::SERVER_HELLO, false, |extension| {
-        offer.hello.offers(extension)
-    })?;
-    let suite = check_choice(offer, hello.cipher_suite, &hello.session_id_echo, hello.compression_method)?;
+    offer.check_offered(&hello.extensions.extension_types)?;
+    check_placement(&hello.extensions.extension_types, Place::ServerHello)?;
+    let suite = check_choice(offer, hello.cipher_suite, &hello.session_id)?;
     if offer.suite.is_some_and(|first| first.id != suite.id) {
         return Err(Misbehaviour::Mismatch("the cipher suite of HelloRetryRequest").into());
     }
@@ -208,19 +233,12 @@ fn check_choice(
     offer: &Offer,
     suite: CipherSuite,
     session_id_echo: &SessionId,
-    compression_method: u8,
 ) -> Result<&'static Suite, Error> {
     if *session_id_echo != offer.hello.session_id {
         return Err(Misbehaviour::Mismatch("legacy_session_id_echo").into());
-    }
-    if compression_method != 0 {
-        return Err(Misbehaviour::IllegalParameter("legacy_compression_method").into());
     }
     if !offer.hello.cipher_suites.contains(&suite) {
         return Err(Misbehaviour::NotOffered("cipher suite").into());
     }
     suites::suite13(suite).ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
 }
-
-/// Errors and logs of this side say so.
-pub(super) const SIDE: Side = Side::Client;

@@ -11,7 +11,7 @@ use crate::config::ClientSettings;
 use crate::connection::Connection;
 use crate::error::{Error, Misbehaviour, Side};
 use crate::hooks::{CertificateQuery, CertifiedKey, ExpectedPeer, PeerChain, PeerVerified, VerifyRequest};
-use crate::messages::certificate::{Certificate, encode_certificate};
+use crate::messages::certificate::{Certificate, CertificateRef};
 use crate::messages::certificate_request::CertificateRequest;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::encrypted_extensions::EncryptedExtensions;
@@ -59,7 +59,8 @@ pub(super) async fn finish(
         retried: offer.was_retried,
         early_data: EarlyData::NotOffered,
     };
-    establish(peer, suite, secrets, negotiated, finished, Authenticated::ByCertificate((trusted, signed)))
+    let authenticated = Authenticated::ByCertificate((trusted, signed));
+    Ok(establish(peer, suite, secrets, negotiated, finished, authenticated))
 }
 
 /// Completes the key exchange with the server's share (section 4.2.8) and changes to the handshake keys.
@@ -99,6 +100,9 @@ async fn read_certificate_request(peer: &mut Peer<'_>) -> Result<Option<Certific
     }
     let request = peer.read::<CertificateRequest>().await?;
     check_placement(&request.extension_types, Place::CertificateRequest)?;
+    if request.signature_algorithms.is_empty() {
+        return Err(Misbehaviour::MissingExtension(ExtensionType::SIGNATURE_ALGORITHMS).into());
+    }
     if !request.context.is_empty() {
         return Err(Misbehaviour::IllegalParameter("certificate_request_context").into());
     }
@@ -121,7 +125,18 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
     if message.entries.is_empty() {
         return Err(Misbehaviour::NoCertificate(Side::Server).into());
     }
-    Ok(message.into_chain())
+    Ok(into_chain(message))
+}
+
+fn into_chain(message: Certificate) -> PeerChain {
+    let mut chain = PeerChain::default();
+    for (index, entry) in message.entries.into_iter().enumerate() {
+        if index == 0 {
+            (chain.ocsp_response, chain.scts) = (entry.ocsp, entry.scts);
+        }
+        chain.certificates.push(entry.certificate);
+    }
+    chain
 }
 
 /// Asks the verifier whether the chain is good for the name we want.
@@ -160,7 +175,7 @@ async fn send_certificate(
     let chosen = choose_certificate(peer, config, request).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
-    encode_certificate(&request.context, chain, None, None, &mut message);
+    CertificateRef { context: &request.context, chain, ocsp: None, scts: None }.encode_message(&mut message);
     peer.send_encoded(&message)?;
     match &chosen {
         Some((certified, scheme)) => send_certificate_verify(peer, Side::Client, certified, *scheme).await,

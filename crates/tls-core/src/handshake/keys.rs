@@ -1,7 +1,7 @@
 //! The keys of a TLS 1.3 handshake, in the order in which they come into force, for both sides (section 7).
 
 use crate::config::Common;
-use crate::connection::Connection;
+use crate::connection::{Connection, Epoch};
 use crate::crypto::key_exchange::SharedSecret;
 use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, Side};
@@ -11,7 +11,6 @@ use crate::messages::finished::Finished;
 use crate::messages::short_bytes::VerifyData;
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
-use crate::record::ChangeCipherSpec;
 use crate::registry::NamedGroup;
 use crate::verify::HandshakeSignatureVerified;
 
@@ -115,13 +114,13 @@ pub(super) fn establish(
     negotiated: Negotiated,
     _: FinishedVerified,
     _: Authenticated,
-) -> Result<Connection, Error> {
-    peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
-    peer.input.allow_plaintext_alerts(false);
+) -> Connection {
     let (read, write) = match peer.side() {
         Side::Client => (secrets.server, secrets.client),
         Side::Server => (secrets.client, secrets.server),
     };
+    let side = peer.side();
     let (input, output) = peer.finish();
-    Ok(Connection::new(input, output, suite, read, write, secrets.exporter, negotiated))
+    let epoch = |secret| Some(Epoch::new(secret, suite.aead, suite.record_limit));
+    Connection::new(side, input, output, epoch(read), epoch(write), secrets.exporter, negotiated)
 }

@@ -32,8 +32,8 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
     let config = &selected.as_ref().unwrap_or(config).0;
     peer.output.set_padding(config.common.padding);
     choose_version(&hello)?;
-    let (hello, responded) = server13::respond(peer, hello, config).await?;
-    server13::finish(peer, config, &hello, responded).await
+    let responded = server13::respond(peer, hello, config).await?;
+    server13::finish(peer, responded).await
 }
 
 async fn read_client_hello(peer: &mut Peer<'_>) -> Result<Box<ClientHello>, Error> {

@@ -12,7 +12,7 @@ use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::{CertificateQuery, CertifiedKey};
 use crate::key_schedule::ApplicationSecrets;
-use crate::messages::certificate::encode_certificate;
+use crate::messages::certificate::CertificateRef;
 use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::encrypted_extensions::EncryptedExtensions;
 use crate::messages::extensions::{Place, check_placement};
@@ -38,7 +38,7 @@ pub(super) async fn respond(
     peer: &mut Peer<'_>,
     hello: Box<ClientHello>,
     config: &ServerSettings,
-) -> Result<(Box<ClientHello>, Responded), Error> {
+) -> Result<Responded, Error> {
     check_client_hello(&hello)?;
     let suite = choose_suite(&hello, &config.common)?;
     peer.transcript.start(suite.hash);
@@ -65,7 +65,7 @@ pub(super) async fn respond(
         retried,
         early_data: if hello.extensions.early_data { EarlyData::Rejected } else { EarlyData::NotOffered },
     });
-    Ok((hello, Responded { keys, secrets, negotiated }))
+    Ok(Responded { keys, secrets, negotiated })
 }
 
 /// Waits for the client's Finished.
@@ -73,7 +73,7 @@ pub(super) async fn finish(peer: &mut Peer<'_>, responded: Responded) -> Result<
     let Responded { keys, secrets, negotiated } = responded;
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(keys.suite, &secrets.client.key_and_iv(keys.suite.key_len()))?;
-    establish(peer, keys.suite, secrets, *negotiated, finished, Authenticated::Anonymous)
+    Ok(establish(peer, keys.suite, secrets, *negotiated, finished, Authenticated::Anonymous))
 }
 
 /// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2 and 9.2).
@@ -233,17 +233,9 @@ async fn choose_certificate(
     let context = Arc::clone(&peer.context);
     let answer = config.resolver.resolve(&query, &context);
     let chosen = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
-    let Some(certified) = chosen else {
-        // The resolver knows best why; tell the common causes apart.
-        return Err(match config.resolver.knows(hello.server_name()) {
-            true => NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into(),
-            false => NothingInCommon::ServerName { name: hello.server_name().map(str::to_owned) }.into(),
-        });
-    };
-    match certified.choose_scheme(&schemes) {
-        Some(scheme) => Ok((certified, scheme)),
-        None => Err(NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into()),
-    }
+    chosen
+        .and_then(|certified| certified.choose_scheme(&schemes).map(|scheme| (certified, scheme)))
+        .ok_or_else(|| NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into())
 }
 
 /// ServerHello (section 4.1.3); what follows goes under the handshake keys.
@@ -293,9 +285,9 @@ fn send_encrypted_extensions(peer: &mut Peer<'_>, hello: &ClientHello, alpn: Opt
 
 /// Our chain, with the staples that the client asked for (section 4.4.2.1).
 fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
-    let ocsp_response = certified.ocsp_response().filter(|_| hello.extensions.status_request);
+    let ocsp = certified.ocsp_response().filter(|_| hello.extensions.status_request);
     let scts = certified.scts().filter(|_| hello.extensions.signed_certificate_timestamp);
     let mut message = Vec::new();
-    encode_certificate(&[], certified.chain(), ocsp_response, scts, &mut message);
+    CertificateRef { context: &[], chain: certified.chain(), ocsp, scts }.encode_message(&mut message);
     peer.send_encoded(&message)
 }

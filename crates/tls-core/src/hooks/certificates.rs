@@ -8,6 +8,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Answer, CertificateQuery, CertificateResolver, ConnectionContext, PrivateKey};
+use crate::alert::AlertDescription;
 use crate::crypto::sign::SigningKey;
 use crate::error::{ConfigError, HookError};
 use crate::registry::SignatureScheme;
@@ -43,8 +44,9 @@ impl CertifiedKey {
     /// As [`Self::from_pem`].
     pub fn from_der(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, ConfigError> {
         let leaf = chain.first().ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
-        let key = SigningKey::from_der(key)?;
-        if verify::subject_public_key_info(leaf)? != key.public_key_info()?.as_ref() {
+        let key = SigningKey::from_der(key).map_err(|error| ConfigError::new(format!("private key: {error}")))?;
+        let spki = key.public_key_der().map_err(|error| ConfigError::new(error.to_string()))?;
+        if verify::subject_public_key_info(leaf)? != spki {
             return Err(ConfigError::new("the private key does not belong to the first certificate of the chain"));
         }
         Self::new(chain, Arc::new(key))
@@ -162,19 +164,18 @@ impl MemoryCertificates {
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
     }
 
-    fn choose(&self, query: &CertificateQuery<'_>) -> Option<Arc<CertifiedKey>> {
+    fn choose(&self, query: &CertificateQuery<'_>) -> Result<Option<Arc<CertifiedKey>>, HookError> {
         let index = Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner));
         let fits = |key: &&Arc<CertifiedKey>| key.choose_scheme(query.schemes).is_some();
-        let named = query.server_name.and_then(|name| {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let parent = name.split_once('.').map(|(_, parent)| parent);
-            let wildcard = parent.and_then(|parent| index.by_name.get(&format!("*.{parent}")));
-            [index.by_name.get(&name), wildcard].into_iter().flatten().flatten().find(fits).cloned()
-        });
-        match named {
-            None if !self.strict => index.all.iter().find(fits).cloned(),
-            named => named,
+        let [exact, wildcard] = query.server_name.map_or([None, None], |name| index.look_up(name));
+        if exact.or(wildcard).is_none() && self.strict {
+            let name = query.server_name.unwrap_or("(none)");
+            let what = format!("no certificate for the server name {name:?}");
+            return Err(HookError::with_alert(what, AlertDescription::UNRECOGNIZED_NAME));
         }
+        let named = [exact, wildcard].into_iter().flatten().flatten();
+        let default = index.all.iter().filter(|_| !self.strict);
+        Ok(named.chain(default).find(fits).cloned())
     }
 }
 
@@ -190,6 +191,13 @@ impl Index {
         }
         index
     }
+
+    /// The chains for exactly this name, and those for a wildcard in place of its first label.
+    fn look_up(&self, name: &str) -> [Option<&Vec<Arc<CertifiedKey>>>; 2] {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let wildcard = name.split_once('.').and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}")));
+        [self.by_name.get(&name), wildcard]
+    }
 }
 
 impl CertificateResolver for MemoryCertificates {
@@ -198,6 +206,6 @@ impl CertificateResolver for MemoryCertificates {
         query: &'a CertificateQuery<'a>,
         _: &'a ConnectionContext,
     ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
-        Answer::Now(Ok(self.choose(query)))
+        Answer::Now(self.choose(query))
     }
 }

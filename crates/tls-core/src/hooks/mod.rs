@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::error::{CertificateError, HookError};
-use crate::messages::ClientHello;
+use crate::messages::client_hello::ClientHello;
 use crate::registry::SignatureScheme;
 
 pub use certificates::{CertifiedKey, MemoryCertificates};
