@@ -86,9 +86,9 @@ impl Alert {
     /// The alert we send for a description: all are fatal but close_notify and user_canceled (section 6).
     pub(crate) const fn new(description: AlertDescription) -> Self {
         let level = match description {
-            AlertDescription::CLOSE_NOTIFY | AlertDescription::USER_CANCELED | AlertDescription::NO_RENEGOTIATION => {
-                AlertLevel::Warning
-            }
+            AlertDescription::CLOSE_NOTIFY
+            | AlertDescription::USER_CANCELED
+            | AlertDescription::NO_RENEGOTIATION => AlertLevel::Warning,
             _ => AlertLevel::Fatal,
         };
         Self { level, description }
@@ -106,7 +106,10 @@ impl Alert {
             2 => AlertLevel::Fatal,
             _ => return None,
         };
-        Some(Self { level, description: AlertDescription(description) })
+        Some(Self {
+            level,
+            description: AlertDescription(description),
+        })
     }
 }
 
@@ -116,7 +119,11 @@ mod tests {
 
     #[test]
     fn an_alert_is_read_as_it_was_written() {
-        for description in [AlertDescription::CLOSE_NOTIFY, AlertDescription::DECODE_ERROR, AlertDescription(200)] {
+        for description in [
+            AlertDescription::CLOSE_NOTIFY,
+            AlertDescription::DECODE_ERROR,
+            AlertDescription(200),
+        ] {
             let alert = Alert::new(description);
             assert_eq!(Alert::from_bytes(&alert.to_bytes()), Some(alert));
         }

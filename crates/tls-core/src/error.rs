@@ -290,7 +290,10 @@ impl HookError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
         alert: AlertDescription,
     ) -> Self {
-        Self { source: source.into(), alert }
+        Self {
+            source: source.into(),
+            alert,
+        }
     }
 }
 
@@ -315,7 +318,11 @@ impl fmt::Display for HookError {
 impl Error {
     /// An error of this kind, without context yet.
     pub fn new(kind: impl Into<ErrorKind>) -> Self {
-        Self(Box::new(Inner { kind: kind.into(), side: None, phase: None }))
+        Self(Box::new(Inner {
+            kind: kind.into(),
+            side: None,
+            phase: None,
+        }))
     }
 
     /// A hook of this name failed.
@@ -385,7 +392,10 @@ fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
         ErrorKind::Certificate(error) => alert_for_certificate(error),
         ErrorKind::Hook { source, .. } => source.alert,
         ErrorKind::Misuse(_) | ErrorKind::Crypto(_) => A::INTERNAL_ERROR,
-        ErrorKind::AlertReceived(_) | ErrorKind::Truncated | ErrorKind::NotTls { .. } | ErrorKind::Link(_) => {
+        ErrorKind::AlertReceived(_)
+        | ErrorKind::Truncated
+        | ErrorKind::NotTls { .. }
+        | ErrorKind::Link(_) => {
             return None;
         }
     })
@@ -457,8 +467,12 @@ fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
             "this is plain HTTP: is the URL https, and the port the TLS one?"
         }
         ErrorKind::NotTls { .. } => "does the peer speak TLS on this port?",
-        ErrorKind::AlertReceived(AlertDescription::UNKNOWN_CA) => "the peer does not trust the root of our certificate",
-        ErrorKind::AlertReceived(AlertDescription::CERTIFICATE_REQUIRED) => "the peer asks for a client certificate",
+        ErrorKind::AlertReceived(AlertDescription::UNKNOWN_CA) => {
+            "the peer does not trust the root of our certificate"
+        }
+        ErrorKind::AlertReceived(AlertDescription::CERTIFICATE_REQUIRED) => {
+            "the peer asks for a client certificate"
+        }
         ErrorKind::AlertReceived(AlertDescription::PROTOCOL_VERSION) => {
             "the peer speaks none of the TLS versions we offer"
         }
@@ -468,9 +482,20 @@ fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
 
 /// Whether these first bytes of a connection are those of a plain HTTP request.
 fn looks_like_http(first_bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] =
-        [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"HTTP/"];
-    METHODS.iter().any(|method| first_bytes.starts_with(&method[..method.len().min(first_bytes.len())]))
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"POST ",
+        b"HEAD ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"PATCH ",
+        b"CONNECT ",
+        b"HTTP/",
+    ];
+    METHODS
+        .iter()
+        .any(|method| first_bytes.starts_with(&method[..method.len().min(first_bytes.len())]))
         && !first_bytes.is_empty()
 }
 
@@ -500,7 +525,9 @@ impl fmt::Display for ErrorKind {
             Self::Certificate(error) => write!(f, "certificate refused: {error}"),
             Self::AlertReceived(alert) => write!(f, "the peer sent the alert {alert}"),
             Self::Truncated => f.write_str("the peer closed the transport without close_notify"),
-            Self::NotTls { first_bytes } => write!(f, "not TLS: it begins with \"{}\"", first_bytes.escape_ascii()),
+            Self::NotTls { first_bytes } => {
+                write!(f, "not TLS: it begins with \"{}\"", first_bytes.escape_ascii())
+            }
             Self::Hook { hook, source } => write!(f, "the {hook} hook failed: {source}"),
             Self::Link(error) => write!(f, "transport: {error}"),
             Self::Misuse(misuse) => write!(f, "{misuse}"),
@@ -513,11 +540,16 @@ impl fmt::Display for Misbehaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnexpectedMessage { expected, got } => write!(f, "{got} came where {expected} was due"),
-            Self::UnexpectedRecord(content_type) => write!(f, "a record of type {content_type} may not stand here"),
+            Self::UnexpectedRecord(content_type) => {
+                write!(f, "a record of type {content_type} may not stand here")
+            }
             Self::UnexpectedPostHandshake(message) => write!(f, "{message} came after the handshake"),
             Self::HandshakeDataAcrossKeyChange => f.write_str("handshake bytes run across a change of keys"),
             Self::InterleavedHandshake(content_type) => {
-                write!(f, "a record of type {content_type} between the fragments of a handshake message")
+                write!(
+                    f,
+                    "a record of type {content_type} between the fragments of a handshake message"
+                )
             }
             Self::BadRecordMac => f.write_str("a record cannot be decrypted"),
             Self::RecordOverflow => f.write_str("a record is longer than the protocol allows"),
@@ -525,7 +557,9 @@ impl fmt::Display for Misbehaviour {
             Self::EmptyRecord => f.write_str("a record is empty that may not be"),
             Self::BadChangeCipherSpec => f.write_str("an ill-formed or misplaced change_cipher_spec"),
             Self::BadAlert => f.write_str("an ill-formed alert"),
-            Self::MessageTooLarge { message, size } => write!(f, "{message} of {size} bytes is over the limit"),
+            Self::MessageTooLarge { message, size } => {
+                write!(f, "{message} of {size} bytes is over the limit")
+            }
             Self::Flood(what) => write!(f, "too many {what} in a row"),
             Self::TooMuchForOneKey => f.write_str("more data than one key may protect"),
             Self::UnsolicitedExtension(extension) => write!(f, "extension {extension} was not offered"),
@@ -538,7 +572,9 @@ impl fmt::Display for Misbehaviour {
             Self::IllegalParameter(what) => write!(f, "illegal {what}"),
             Self::BadKeyShare(group) => write!(f, "the key share is not a public key of {group}"),
             Self::BadRetryRequest(what) => write!(f, "HelloRetryRequest refused: {what}"),
-            Self::Downgraded => f.write_str("the server speaks a better version: somebody downgraded the connection"),
+            Self::Downgraded => {
+                f.write_str("the server speaks a better version: somebody downgraded the connection")
+            }
             Self::BadSignature(scheme) => write!(f, "the handshake's {scheme} signature does not verify"),
             Self::BadFinished => f.write_str("Finished does not verify"),
             Self::NoCertificate(side) => write!(f, "the {side} presented no certificate"),
@@ -556,10 +592,17 @@ impl fmt::Display for NothingInCommon {
                 write!(f, "no certificate for the peer's signature schemes {theirs:?}")
             }
             Self::ApplicationProtocol { theirs, ours } => {
-                write!(f, "no common application protocol; the peer has {}, we have {}", Protocols(theirs), Protocols(ours))
+                write!(
+                    f,
+                    "no common application protocol; the peer has {}, we have {}",
+                    Protocols(theirs),
+                    Protocols(ours)
+                )
             }
             Self::ServerName { name: Some(name) } => write!(f, "no certificate for the name {name:?}"),
-            Self::ServerName { name: None } => f.write_str("no certificate for a client that names no server"),
+            Self::ServerName { name: None } => {
+                f.write_str("no certificate for a client that names no server")
+            }
         }
     }
 }
@@ -569,7 +612,9 @@ struct Protocols<'a>(&'a [Vec<u8>]);
 
 impl fmt::Display for Protocols<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|name| String::from_utf8_lossy(name))).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|name| String::from_utf8_lossy(name)))
+            .finish()
     }
 }
 
@@ -691,14 +736,19 @@ mod tests {
 
     #[test]
     fn plain_http_is_recognised() {
-        let error = Error::new(ErrorKind::NotTls { first_bytes: b"GET / HTTP/1.1".to_vec() });
+        let error = Error::new(ErrorKind::NotTls {
+            first_bytes: b"GET / HTTP/1.1".to_vec(),
+        });
         assert_eq!(error.alert(), None);
         assert!(error.to_string().contains("plain HTTP"), "{error}");
     }
 
     #[test]
     fn an_expired_certificate_says_for_how_long() {
-        let error = CertificateError::Expired { not_after: 1_000, now: 1_000 + 3 * 86_400 };
+        let error = CertificateError::Expired {
+            not_after: 1_000,
+            now: 1_000 + 3 * 86_400,
+        };
         assert_eq!(error.to_string(), "it expired 3 days ago");
     }
 

@@ -208,7 +208,10 @@ mod tests {
     fn a_known_code_point_has_its_name_and_an_unknown_one_its_number() {
         assert_eq!(NamedGroup(0x11ec).to_string(), "X25519MLKEM768");
         assert_eq!(NamedGroup(0x1234).to_string(), "NamedGroup(0x1234)");
-        assert_eq!(CipherSuite::from_name("tls_aes_128_gcm_sha256"), Some(CipherSuite(0x1301)));
+        assert_eq!(
+            CipherSuite::from_name("tls_aes_128_gcm_sha256"),
+            Some(CipherSuite(0x1301))
+        );
     }
 
     #[test]

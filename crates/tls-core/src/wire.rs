@@ -41,7 +41,11 @@ impl core::fmt::Display for BadBytes {
             Problem::Duplicate => "appears twice",
             Problem::IllegalValue => "has a value that may not stand there",
         };
-        write!(f, "{}: {} (at byte {}) {problem}", self.message, self.field, self.offset)
+        write!(
+            f,
+            "{}: {} (at byte {}) {problem}",
+            self.message, self.field, self.offset
+        )
     }
 }
 
@@ -56,11 +60,20 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(message: &'static str, bytes: &'a [u8]) -> Self {
-        Self { message, bytes, offset: 0 }
+        Self {
+            message,
+            bytes,
+            offset: 0,
+        }
     }
 
     pub(crate) const fn error(&self, field: &'static str, problem: Problem) -> BadBytes {
-        BadBytes { message: self.message, field, offset: self.offset, problem }
+        BadBytes {
+            message: self.message,
+            field,
+            offset: self.offset,
+            problem,
+        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -76,14 +89,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], BadBytes> {
-        let (head, tail) = self.bytes.split_at_checked(len).ok_or(self.error(field, Problem::TooShort))?;
+        let (head, tail) = self
+            .bytes
+            .split_at_checked(len)
+            .ok_or(self.error(field, Problem::TooShort))?;
         self.bytes = tail;
         self.offset += len;
         Ok(head)
     }
 
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], BadBytes> {
-        let (head, tail) = self.bytes.split_first_chunk::<N>().ok_or(self.error(field, Problem::TooShort))?;
+        let (head, tail) = self
+            .bytes
+            .split_first_chunk::<N>()
+            .ok_or(self.error(field, Problem::TooShort))?;
         self.bytes = tail;
         self.offset += N;
         Ok(*head)
@@ -98,7 +117,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn u24(&mut self, field: &'static str) -> Result<u32, BadBytes> {
-        self.array::<3>(field).map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
+        self.array::<3>(field)
+            .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, BadBytes> {
@@ -133,12 +153,20 @@ impl<'a> Reader<'a> {
     fn sub(&mut self, field: &'static str, len: usize) -> Result<Self, BadBytes> {
         let offset = self.offset;
         let bytes = self.take(field, len)?;
-        Ok(Self { message: self.message, bytes, offset })
+        Ok(Self {
+            message: self.message,
+            bytes,
+            offset,
+        })
     }
 
     /// The same reader, if it holds at least one byte: for vectors whose lower bound is not zero.
     pub(crate) fn not_empty(self, field: &'static str) -> Result<Self, BadBytes> {
-        if self.is_empty() { Err(self.error(field, Problem::LengthOutOfBounds)) } else { Ok(self) }
+        if self.is_empty() {
+            Err(self.error(field, Problem::LengthOutOfBounds))
+        } else {
+            Ok(self)
+        }
     }
 
     /// The elements of a vector up to its end, in wire order.
@@ -164,7 +192,11 @@ impl<'a> Reader<'a> {
 
     /// Checks that nothing is left.
     pub(crate) fn end(&self, field: &'static str) -> Result<(), BadBytes> {
-        if self.is_empty() { Ok(()) } else { Err(self.error(field, Problem::TrailingBytes)) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(self.error(field, Problem::TrailingBytes))
+        }
     }
 }
 
@@ -212,7 +244,10 @@ impl<const N: usize> Drop for Prefixed<'_, N> {
         let (high, low) = len.split_at(8 - N);
         let fits = high.iter().all(|byte| *byte == 0);
         debug_assert!(fits, "a vector outgrew its length prefix");
-        let prefix = self.start.checked_sub(N).and_then(|from| self.out.get_mut(from..self.start));
+        let prefix = self
+            .start
+            .checked_sub(N)
+            .and_then(|from| self.out.get_mut(from..self.start));
         if let (true, Some(prefix)) = (fits, prefix) {
             prefix.copy_from_slice(low);
         }
@@ -266,7 +301,10 @@ mod tests {
         let mut out = Vec::new();
         core::mem::forget(Prefixed16::new(&mut out));
         out.put(b"abc");
-        assert_eq!(Reader::new("test", &out).vec16("list").unwrap_err().problem, Problem::TooShort);
+        assert_eq!(
+            Reader::new("test", &out).vec16("list").unwrap_err().problem,
+            Problem::TooShort
+        );
     }
 
     #[test]
@@ -280,7 +318,10 @@ mod tests {
     #[test]
     fn a_vector_gives_a_reader_over_its_content_only() {
         let mut reader = Reader::new("Test", &[2, 0, 9, 5]);
-        assert_eq!(reader.vec8("list").unwrap().list_u16::<u16>("entry").unwrap(), [9]);
+        assert_eq!(
+            reader.vec8("list").unwrap().list_u16::<u16>("entry").unwrap(),
+            [9]
+        );
         assert_eq!(reader.end("Test").unwrap_err().problem, Problem::TrailingBytes);
     }
 }

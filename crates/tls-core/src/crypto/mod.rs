@@ -1,0 +1,3 @@
+//! The only room that names aws-lc-rs.
+
+pub(crate) mod aead;
