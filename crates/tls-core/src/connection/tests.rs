@@ -1,7 +1,9 @@
 //! Two connections in memory.
 
 use super::*;
+use crate::crypto::hash::HashAlgorithm;
 use crate::error::{ErrorKind, Misbehaviour, Misuse};
+use crate::key_schedule::EarlySchedule;
 use crate::registry::{ContentType, KeyUpdateRequest};
 
 const ALL: [AeadAlgorithm; 3] = [
@@ -11,11 +13,19 @@ const ALL: [AeadAlgorithm; 3] = [
 ];
 
 fn connection(side: Side, algorithm: AeadAlgorithm, limit: u64) -> Connection {
-    let epoch = |byte| Epoch::new(TrafficSecret::for_test(byte), algorithm, limit);
-    let (read, write) = match side {
-        Side::Client => (epoch(1), epoch(2)),
-        Side::Server => (epoch(2), epoch(1)),
+    let hash = match algorithm {
+        AeadAlgorithm::Aes256Gcm => HashAlgorithm::Sha384,
+        _ => HashAlgorithm::Sha256,
     };
+    let secrets = EarlySchedule::without_psk(hash).into_handshake(b"shared secret", hash.of_empty());
+    let (read, write) = match side {
+        Side::Client => (secrets.server, secrets.client),
+        Side::Server => (secrets.client, secrets.server),
+    };
+    let (read, write) = (
+        Epoch::new(read, algorithm, limit),
+        Epoch::new(write, algorithm, limit),
+    );
     let (mut input, mut output) = (Input::new(), Output::new());
     input.set_keys(read.opening_key().unwrap()).unwrap();
     output.set_keys(write.sealing_key().unwrap(), limit).unwrap();

@@ -1,3 +1,15 @@
-//! The only room that names aws-lc-rs.
+//! The only room that names aws-lc-rs: hashes, HKDF, key exchange, signatures, random bytes and cipher suites.
 
 pub(crate) mod aead;
+pub(crate) mod hash;
+pub(crate) mod hkdf;
+pub(crate) mod key_exchange;
+pub(crate) mod random;
+pub(crate) mod sign;
+pub(crate) mod suites;
+pub(crate) mod verification;
+
+/// Whether two byte strings are equal, in time that depends on their lengths only.
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}

@@ -51,7 +51,7 @@ pub(super) fn encode(content_type: ContentType, version: ProtocolVersion, length
 }
 
 /// Whether these first bytes of a connection, however few, can be the start of a TLS record.
-pub(crate) fn looks_like_tls(first_bytes: &[u8]) -> bool {
+pub(super) fn looks_like_tls(first_bytes: &[u8]) -> bool {
     let known_type = first_bytes
         .first()
         .is_none_or(|byte| ContentType(*byte).name().is_some());

@@ -9,7 +9,7 @@ pub(crate) const MESSAGE_HEADER_LEN: usize = 4;
 /// Longest body of a handshake message that we assemble, for those whose size the peer can choose. A ClientHello
 /// with every extension and a post-quantum key share is below 4 KiB; the cap bounds what a stranger can make us
 /// hold.
-pub(crate) const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
+const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
 
 /// Longest body of a certificate message: ten large certificates and their OCSP responses.
 const MAX_CERTIFICATE_MESSAGE: usize = 128 * 1024;

@@ -14,9 +14,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use header::looks_like_tls;
 pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
-pub(crate) use join::MAX_HANDSHAKE_MESSAGE;
 pub(crate) use output::Output;
 pub(crate) use split::Padding;
 
