@@ -3,6 +3,7 @@ mod alert;
 mod config;
 mod connection;
 mod crypto;
+mod drive;
 mod error;
 mod handshake;
 mod hooks;
@@ -22,16 +23,17 @@ pub use alert::AlertDescription;
 pub use config::{ClientConfig, ClientConfigBuilder, ServerConfig, ServerConfigBuilder};
 pub use connection::{Connection, Control, ReadEvent, Reader, Writer};
 pub use crypto::sign::{KeyError, SigningKey};
+pub use drive::{Driver, Progress};
 pub use error::{
-    BadBytes, CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse, NothingInCommon, Phase,
-    Problem, Side,
+    BadBytes, CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse,
+    NothingInCommon, Phase, Problem, Side,
 };
 pub use handshake::{accept, connect};
 pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
-    ConfigSelector, ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, NoReplayGuard, NoSessions,
-    PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey, ReplayGuard, ServerSessionStore, SessionKey,
-    TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
+    ConfigSelector, ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, NoReplayGuard,
+    NoSessions, PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey, ReplayGuard,
+    ServerSessionStore, SessionKey, TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
 };
 pub use messages::client_hello::ClientHello;
 pub use negotiated::{EarlyData, Negotiated};

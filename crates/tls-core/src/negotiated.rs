@@ -31,6 +31,21 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        Self {
+            version: ProtocolVersion::TLS13,
+            cipher_suite: CipherSuite::TLS_AES_128_GCM_SHA256,
+            group: NamedGroup::X25519,
+            signature_scheme: None,
+            alpn: None,
+            server_name: None,
+            peer_chain: None,
+            retried: false,
+            early_data: EarlyData::NotOffered,
+        }
+    }
+
     /// The protocol version.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {

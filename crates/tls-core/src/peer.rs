@@ -115,9 +115,12 @@ impl<'l> Peer<'l> {
     /// # Errors
     /// The link failed.
     pub async fn send_alert(&mut self, error: &Error) -> Result<bool, Error> {
-        let Some(description) = error.alert() else { return Ok(false) };
+        let Some(description) = error.alert() else {
+            return Ok(false);
+        };
         if !core::mem::replace(&mut self.alert_queued, true) {
-            self.output.queue(ContentType::ALERT, &Alert::new(description).to_bytes())?;
+            self.output
+                .queue(ContentType::ALERT, &Alert::new(description).to_bytes())?;
         }
         self.flush().await?;
         Ok(true)
@@ -147,9 +150,15 @@ impl<'l> Peer<'l> {
 
     fn decode<M: Message>(&self, got: HandshakeType) -> Result<M, Error> {
         if got != M::TYPE {
-            return Err(Misbehaviour::UnexpectedMessage { expected: M::TYPE, got }.into());
+            return Err(Misbehaviour::UnexpectedMessage {
+                expected: M::TYPE,
+                got,
+            }
+            .into());
         }
-        Ok(decode_message(self.input.message().get(HEADER_LEN..).unwrap_or_default())?)
+        Ok(decode_message(
+            self.input.message().get(HEADER_LEN..).unwrap_or_default(),
+        )?)
     }
 
     /// Sends what is queued, then waits for a message. It stays lent by the input until the next call.
@@ -170,7 +179,9 @@ impl<'l> Peer<'l> {
                 Incoming::Handshake(message_type) => return Poll::Ready(Ok(message_type)),
                 Incoming::NeedMore => {}
                 Incoming::ApplicationData { .. } => {
-                    return Poll::Ready(Err(Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into()));
+                    return Poll::Ready(Err(
+                        Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into()
+                    ));
                 }
                 Incoming::CloseNotify => {
                     let closed = ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY);
@@ -230,12 +241,16 @@ impl<'l> Peer<'l> {
 
     /// Reads under these keys from here on (section 7.3). Refused where handshake bytes run across the change.
     pub(crate) fn set_read_keys(&mut self, suite: &Suite, keys: &TrafficKeys) -> Result<(), Error> {
-        self.input.set_keys(OpeningKey::new(suite.aead, keys.key(), *keys.iv())?)
+        self.input
+            .set_keys(OpeningKey::new(suite.aead, keys.key(), *keys.iv())?)
     }
 
     /// Writes under these keys from here on.
     pub(crate) fn set_write_keys(&mut self, suite: &Suite, keys: &TrafficKeys) -> Result<(), Error> {
-        self.output.set_keys(SealingKey::new(suite.aead, keys.key(), *keys.iv())?, suite.record_limit)
+        self.output.set_keys(
+            SealingKey::new(suite.aead, keys.key(), *keys.iv())?,
+            suite.record_limit,
+        )
     }
 
     /// Waits for a hook's answer.
@@ -262,6 +277,9 @@ impl<'l> Peer<'l> {
     /// The handshake is over: what remains is the record layer.
     pub(crate) fn finish(&mut self) -> (Input, Output) {
         self.phase = Phase::Established;
-        (core::mem::replace(&mut self.input, Input::new()), core::mem::replace(&mut self.output, Output::new()))
+        (
+            core::mem::replace(&mut self.input, Input::new()),
+            core::mem::replace(&mut self.output, Output::new()),
+        )
     }
 }

@@ -146,10 +146,14 @@ impl ClientConfigBuilder {
         let groups = &self.common.groups;
         let key_shares = self.key_shares.unwrap_or_else(|| default_key_shares(groups));
         if let Some(group) = key_shares.iter().find(|group| !groups.contains(group)) {
-            return Err(ConfigError::new(format!("key share for {group}, which is not among the groups")));
+            return Err(ConfigError::new(format!(
+                "key share for {group}, which is not among the groups"
+            )));
         }
         Ok(ClientConfig(Arc::new(ClientSettings {
-            verifier: self.verifier.ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?,
+            verifier: self
+                .verifier
+                .ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?,
             common: self.common,
             key_shares,
             resolver: self.resolver,
@@ -162,5 +166,9 @@ impl ClientConfigBuilder {
 fn default_key_shares(groups: &[NamedGroup]) -> Vec<NamedGroup> {
     let usual = |group: &&NamedGroup| [NamedGroup::X25519MLKEM768, NamedGroup::X25519].contains(group);
     let shares: Vec<_> = groups.iter().filter(usual).copied().collect();
-    if shares.is_empty() { groups.iter().take(1).copied().collect() } else { shares }
+    if shares.is_empty() {
+        groups.iter().take(1).copied().collect()
+    } else {
+        shares
+    }
 }

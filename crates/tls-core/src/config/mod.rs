@@ -57,20 +57,31 @@ impl Common {
         if self.cipher_suites.is_empty() {
             return Err(ConfigError::new("no cipher suites"));
         }
-        if let Some(suite) = self.cipher_suites.iter().find(|suite| suites::suite13(**suite).is_none()) {
+        if let Some(suite) = self
+            .cipher_suites
+            .iter()
+            .find(|suite| suites::suite13(**suite).is_none())
+        {
             return Err(ConfigError::new(format!("cipher suite {suite} is not supported")));
         }
         if self.groups.is_empty() {
             return Err(ConfigError::new("no groups for key exchange"));
         }
-        if let Some(group) = self.groups.iter().find(|group| !key_exchange::is_supported(**group)) {
+        if let Some(group) = self
+            .groups
+            .iter()
+            .find(|group| !key_exchange::is_supported(**group))
+        {
             return Err(ConfigError::new(format!("group {group} is not supported")));
         }
         if self.signature_schemes.is_empty() {
             return Err(ConfigError::new("no signature schemes"));
         }
         if let Some(name) = self.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
-            return Err(ConfigError::new(format!("ALPN name of {} bytes: 1 to 255 are allowed", name.len())));
+            return Err(ConfigError::new(format!(
+                "ALPN name of {} bytes: 1 to 255 are allowed",
+                name.len()
+            )));
         }
         random::warm_up().map_err(|error| ConfigError::new(error.to_string()))
     }
@@ -115,7 +126,10 @@ macro_rules! common_builder_methods {
         /// The application protocols (RFC 7301), best first. Default: none, and ALPN is not used.
         #[must_use]
         pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
-            self.common.alpn = protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect();
+            self.common.alpn = protocols
+                .into_iter()
+                .map(|protocol| protocol.as_ref().to_vec())
+                .collect();
             self
         }
 

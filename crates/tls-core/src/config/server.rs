@@ -48,7 +48,12 @@ impl ServerConfig {
     /// Starts a configuration. It needs a certificate, or a resolver for them.
     #[must_use]
     pub fn builder() -> ServerConfigBuilder {
-        ServerConfigBuilder { common: Common::default(), certificates: Vec::new(), resolver: None, selector: None }
+        ServerConfigBuilder {
+            common: Common::default(),
+            certificates: Vec::new(),
+            resolver: None,
+            selector: None,
+        }
     }
 }
 
@@ -99,6 +104,10 @@ impl ServerConfigBuilder {
             (None, true) => return Err(ConfigError::new("no certificate to present")),
             (Some(_), false) => return Err(ConfigError::new("both certificates and a certificate resolver")),
         };
-        Ok(ServerConfig(Arc::new(ServerSettings { common: self.common, resolver, selector: self.selector })))
+        Ok(ServerConfig(Arc::new(ServerSettings {
+            common: self.common,
+            resolver,
+            selector: self.selector,
+        })))
     }
 }

@@ -63,12 +63,16 @@ pub(super) struct Offer {
 impl Offer {
     /// The suite the server chose, which is known once its hello was read.
     pub(super) fn suite(&self) -> Result<&'static Suite, Error> {
-        self.suite.ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
+        self.suite
+            .ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
     }
 
     /// Answers may stand for offered extensions only (section 4.2).
     pub(super) fn check_offered(&self, answers: &[ExtensionType]) -> Result<(), Error> {
-        match answers.iter().find(|extension| !self.hello.extensions.contains(**extension)) {
+        match answers
+            .iter()
+            .find(|extension| !self.hello.extensions.contains(**extension))
+        {
             Some(extension) => Err(Misbehaviour::UnsolicitedExtension(*extension).into()),
             None => Ok(()),
         }
@@ -119,12 +123,20 @@ fn send_client_hello(
     peer.output.set_legacy_version(ProtocolVersion::TLS12);
     peer.output.set_padding(common.padding);
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
-    Ok(Box::new(Offer { hello, key_exchange, suite: None, retry_group: None, was_retried: false }))
+    Ok(Box::new(Offer {
+        hello,
+        key_exchange,
+        suite: None,
+        retry_group: None,
+        was_retried: false,
+    }))
 }
 
 fn key_shares(key_exchange: &KeyExchange) -> Result<Vec<KeyShareEntry>, Error> {
     let shares = key_exchange.shares()?.into_iter();
-    Ok(shares.map(|(group, key_exchange)| KeyShareEntry { group, key_exchange }).collect())
+    Ok(shares
+        .map(|(group, key_exchange)| KeyShareEntry { group, key_exchange })
+        .collect())
 }
 
 /// The ServerHello, after at most one HelloRetryRequest.
@@ -168,7 +180,14 @@ fn send_second_client_hello(
     check_placement(&retry.extension_types, Place::HelloRetryRequest)?;
     // A cookie is the one extension that may come unasked.
     let unasked = |extension: &ExtensionType| *extension != ExtensionType::COOKIE;
-    offer.check_offered(&retry.extension_types.iter().copied().filter(unasked).collect::<Vec<_>>())?;
+    offer.check_offered(
+        &retry
+            .extension_types
+            .iter()
+            .copied()
+            .filter(unasked)
+            .collect::<Vec<_>>(),
+    )?;
     let suite = check_choice(offer, retry.cipher_suite, &retry.session_id)?;
     offer.suite = Some(suite);
     offer.was_retried = true;
@@ -209,7 +228,12 @@ fn check_server_hello(offer: &mut Offer, hello: &ServerHello) -> Result<&'static
         }
         Some(_) => return Err(Misbehaviour::IllegalParameter("version in supported_versions").into()),
         None if hello.downgrade_sentinel().is_some() => return Err(Misbehaviour::Downgraded.into()),
-        None => return Err(NothingInCommon::Version { theirs: vec![hello.legacy_version] }.into()),
+        None => {
+            return Err(NothingInCommon::Version {
+                theirs: vec![hello.legacy_version],
+            }
+            .into());
+        }
     }
     if hello.legacy_version != ProtocolVersion::TLS12 {
         return Err(Misbehaviour::IllegalParameter("legacy_version").into());
@@ -221,7 +245,11 @@ fn check_server_hello(offer: &mut Offer, hello: &ServerHello) -> Result<&'static
         return Err(Misbehaviour::Mismatch("the cipher suite of HelloRetryRequest").into());
     }
     offer.suite = Some(suite);
-    let share = hello.extensions.key_share.as_ref().ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
+    let share = hello
+        .extensions
+        .key_share
+        .as_ref()
+        .ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
     if offer.retry_group.is_some_and(|group| group != share.group) {
         return Err(Misbehaviour::Mismatch("the group of HelloRetryRequest").into());
     }

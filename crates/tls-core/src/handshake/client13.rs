@@ -60,7 +60,14 @@ pub(super) async fn finish(
         early_data: EarlyData::NotOffered,
     };
     let authenticated = Authenticated::ByCertificate((trusted, signed));
-    Ok(establish(peer, suite, secrets, negotiated, finished, authenticated))
+    Ok(establish(
+        peer,
+        suite,
+        secrets,
+        negotiated,
+        finished,
+        authenticated,
+    ))
 }
 
 /// Completes the key exchange with the server's share (section 4.2.8) and changes to the handshake keys.
@@ -77,7 +84,14 @@ fn agree_on_keys(
     if config.middlebox_compatibility && !offer.was_retried {
         peer.send_change_cipher_spec()?;
     }
-    start_handshake_keys(peer, &config.common, &offer.hello.random, offer.suite()?, share.group, &shared_secret)
+    start_handshake_keys(
+        peer,
+        &config.common,
+        &offer.hello.random,
+        offer.suite()?,
+        share.group,
+        &shared_secret,
+    )
 }
 
 /// The server's answers to our extensions; returns the application protocol it chose.
@@ -86,7 +100,12 @@ async fn read_encrypted_extensions(peer: &mut Peer<'_>, offer: &Offer) -> Result
     check_placement(&message.extension_types, Place::EncryptedExtensions)?;
     offer.check_offered(&message.extension_types)?;
     if let Some(chosen) = &message.alpn
-        && !offer.hello.extensions.alpn.as_ref().is_some_and(|names| names.contains(chosen))
+        && !offer
+            .hello
+            .extensions
+            .alpn
+            .as_ref()
+            .is_some_and(|names| names.contains(chosen))
     {
         return Err(Misbehaviour::NotOffered("application protocol").into());
     }
@@ -161,7 +180,10 @@ async fn read_certificate_verify(
     let transcript_hash = peer.transcript.hash();
     let message = peer.read::<CertificateVerify>().await?;
     let offered = &config.common.signature_schemes;
-    let leaf = chain.certificates.first().ok_or(Misbehaviour::NoCertificate(Side::Server))?;
+    let leaf = chain
+        .certificates
+        .first()
+        .ok_or(Misbehaviour::NoCertificate(Side::Server))?;
     let verified = check_certificate_verify(Side::Server, offered, leaf, &transcript_hash, &message)?;
     Ok((message.scheme, verified))
 }
@@ -175,7 +197,13 @@ async fn send_certificate(
     let chosen = choose_certificate(peer, config, request).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
-    CertificateRef { context: &request.context, chain, ocsp: None, scts: None }.encode_message(&mut message);
+    CertificateRef {
+        context: &request.context,
+        chain,
+        ocsp: None,
+        scts: None,
+    }
+    .encode_message(&mut message);
     peer.send_encoded(&message)?;
     match &chosen {
         Some((certified, scheme)) => send_certificate_verify(peer, Side::Client, certified, *scheme).await,
@@ -189,7 +217,9 @@ async fn choose_certificate(
     request: &CertificateRequest,
 ) -> Result<Option<(Arc<CertifiedKey>, SignatureScheme)>, Error> {
     const HOOK: &str = "CertificateResolver";
-    let Some(resolver) = &config.resolver else { return Ok(None) };
+    let Some(resolver) = &config.resolver else {
+        return Ok(None);
+    };
     let schemes = super::signature::schemes_for_handshake(&request.signature_algorithms);
     let query = CertificateQuery {
         server_name: None,
@@ -199,6 +229,13 @@ async fn choose_certificate(
     };
     let context = Arc::clone(&peer.context);
     let answer = resolver.resolve(&query, &context);
-    let chosen = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
-    Ok(chosen.and_then(|certified| certified.choose_scheme(&schemes).map(|scheme| (certified, scheme))))
+    let chosen = peer
+        .ask(HOOK, answer)
+        .await
+        .map_err(|source| Error::hook(HOOK, source))?;
+    Ok(chosen.and_then(|certified| {
+        certified
+            .choose_scheme(&schemes)
+            .map(|scheme| (certified, scheme))
+    }))
 }

@@ -35,8 +35,16 @@ pub(super) fn start_handshake_keys(
     let early = EarlySchedule::without_psk(suite.hash);
     let schedule = early.into_handshake(shared_secret.as_bytes(), &peer.transcript.hash());
     if let Some(log) = &common.key_log {
-        log.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client_random, schedule.client.as_bytes());
-        log.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", client_random, schedule.server.as_bytes());
+        log.log(
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            client_random,
+            schedule.client.as_bytes(),
+        );
+        log.log(
+            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            client_random,
+            schedule.server.as_bytes(),
+        );
     }
     let (client, client_finished) = schedule.client.key_and_iv_and_finished(suite.key_len());
     let (server, server_finished) = schedule.server.key_and_iv_and_finished(suite.key_len());
@@ -46,7 +54,13 @@ pub(super) fn start_handshake_keys(
     };
     peer.set_read_keys(suite, &read)?;
     peer.set_write_keys(suite, &write)?;
-    Ok(HandshakeKeys { suite, group, client_finished, server_finished, main: schedule.main })
+    Ok(HandshakeKeys {
+        suite,
+        group,
+        client_finished,
+        server_finished,
+        main: schedule.main,
+    })
 }
 
 impl HandshakeKeys {
@@ -59,8 +73,16 @@ impl HandshakeKeys {
     ) -> ApplicationSecrets {
         let secrets = self.main.application_secrets(&peer.transcript.hash());
         if let Some(log) = &common.key_log {
-            log.log("CLIENT_TRAFFIC_SECRET_0", client_random, secrets.client.as_bytes());
-            log.log("SERVER_TRAFFIC_SECRET_0", client_random, secrets.server.as_bytes());
+            log.log(
+                "CLIENT_TRAFFIC_SECRET_0",
+                client_random,
+                secrets.client.as_bytes(),
+            );
+            log.log(
+                "SERVER_TRAFFIC_SECRET_0",
+                client_random,
+                secrets.server.as_bytes(),
+            );
             log.log("EXPORTER_SECRET", client_random, secrets.exporter.as_bytes());
         }
         secrets
@@ -88,7 +110,10 @@ impl HandshakeKeys {
         };
         let transcript_hash = peer.transcript.hash();
         let finished = peer.read::<Finished>().await?;
-        if !self.finished_key(sender).verify(&transcript_hash, &finished.verify_data) {
+        if !self
+            .finished_key(sender)
+            .verify(&transcript_hash, &finished.verify_data)
+        {
             return Err(Misbehaviour::BadFinished.into());
         }
         Ok(FinishedVerified(()))
@@ -101,7 +126,7 @@ pub(super) struct FinishedVerified(());
 /// How the peer proved who it is.
 pub(super) enum Authenticated {
     /// By a chain that the verifier accepted, and a signature by its key.
-    ByCertificate(#[expect(dead_code, reason = "a proof is shown, not read")] (PeerVerified, HandshakeSignatureVerified)),
+    ByCertificate((PeerVerified, HandshakeSignatureVerified)),
     /// Not at all: a client that was not asked.
     Anonymous,
 }
@@ -122,5 +147,13 @@ pub(super) fn establish(
     let side = peer.side();
     let (input, output) = peer.finish();
     let epoch = |secret| Some(Epoch::new(secret, suite.aead, suite.record_limit));
-    Connection::new(side, input, output, epoch(read), epoch(write), secrets.exporter, negotiated)
+    Connection::new(
+        side,
+        input,
+        output,
+        epoch(read),
+        epoch(write),
+        secrets.exporter,
+        negotiated,
+    )
 }

@@ -50,10 +50,15 @@ async fn select_config(
     hello: &ClientHello,
 ) -> Result<Option<ServerConfig>, Error> {
     const HOOK: &str = "ConfigSelector";
-    let Some(selector) = &config.0.selector else { return Ok(None) };
+    let Some(selector) = &config.0.selector else {
+        return Ok(None);
+    };
     let context = Arc::clone(&peer.context);
     let answer = selector.select(hello, &context);
-    peer.ask(HOOK, answer).await.map(Some).map_err(|source| Error::hook(HOOK, source))
+    peer.ask(HOOK, answer)
+        .await
+        .map(Some)
+        .map_err(|source| Error::hook(HOOK, source))
 }
 
 /// TLS 1.3 is offered by supported_versions alone (section 4.2.1); without it legacy_version counts.

@@ -63,17 +63,36 @@ pub(super) async fn respond(
         server_name: hello.server_name().map(str::to_owned),
         peer_chain: None,
         retried,
-        early_data: if hello.extensions.early_data { EarlyData::Rejected } else { EarlyData::NotOffered },
+        early_data: if hello.extensions.early_data {
+            EarlyData::Rejected
+        } else {
+            EarlyData::NotOffered
+        },
     });
-    Ok(Responded { keys, secrets, negotiated })
+    Ok(Responded {
+        keys,
+        secrets,
+        negotiated,
+    })
 }
 
 /// Waits for the client's Finished.
 pub(super) async fn finish(peer: &mut Peer<'_>, responded: Responded) -> Result<Connection, Error> {
-    let Responded { keys, secrets, negotiated } = responded;
+    let Responded {
+        keys,
+        secrets,
+        negotiated,
+    } = responded;
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(keys.suite, &secrets.client.key_and_iv(keys.suite.key_len()))?;
-    Ok(establish(peer, keys.suite, secrets, *negotiated, finished, Authenticated::Anonymous))
+    Ok(establish(
+        peer,
+        keys.suite,
+        secrets,
+        *negotiated,
+        finished,
+        Authenticated::Anonymous,
+    ))
 }
 
 /// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2 and 9.2).
@@ -84,8 +103,14 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
     }
     let extensions = &hello.extensions;
     let required = [
-        (ExtensionType::SUPPORTED_GROUPS, extensions.supported_groups.is_some()),
-        (ExtensionType::SIGNATURE_ALGORITHMS, extensions.signature_algorithms.is_some()),
+        (
+            ExtensionType::SUPPORTED_GROUPS,
+            extensions.supported_groups.is_some(),
+        ),
+        (
+            ExtensionType::SIGNATURE_ALGORITHMS,
+            extensions.signature_algorithms.is_some(),
+        ),
         (ExtensionType::KEY_SHARE, extensions.key_shares.is_some()),
     ];
     match required.into_iter().find(|(_, there)| !there) {
@@ -103,9 +128,12 @@ fn choose_suite(hello: &ClientHello, common: &Common) -> Result<&'static Suite, 
         Some(chacha) if *chacha == CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => first,
         _ => ours.iter().find(|suite| theirs.contains(suite)),
     };
-    chosen
-        .and_then(|suite| suites::suite13(*suite))
-        .ok_or_else(|| NothingInCommon::CipherSuite { theirs: theirs.clone() }.into())
+    chosen.and_then(|suite| suites::suite13(*suite)).ok_or_else(|| {
+        NothingInCommon::CipherSuite {
+            theirs: theirs.clone(),
+        }
+        .into()
+    })
 }
 
 /// Our best group for which the client sent a share; where there is none, but a common group, the client is asked
@@ -118,7 +146,11 @@ async fn retry_if_no_usable_share(
 ) -> Result<(Box<ClientHello>, NamedGroup, bool), Error> {
     let common = &config.common;
     check_key_shares(&hello)?;
-    if let Some(group) = common.groups.iter().find(|group| key_share(&hello, **group).is_some()) {
+    if let Some(group) = common
+        .groups
+        .iter()
+        .find(|group| key_share(&hello, **group).is_some())
+    {
         if hello.extensions.early_data {
             // Undecryptable records until the client's second flight (section 4.2.10).
             peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
@@ -127,7 +159,10 @@ async fn retry_if_no_usable_share(
     }
     let theirs = hello.extensions.supported_groups.as_deref().unwrap_or_default();
     let Some(&group) = common.groups.iter().find(|group| theirs.contains(group)) else {
-        return Err(NothingInCommon::Group { theirs: theirs.to_vec() }.into());
+        return Err(NothingInCommon::Group {
+            theirs: theirs.to_vec(),
+        }
+        .into());
     };
     send_hello_retry_request(peer, &hello, suite, group)?;
     if hello.extensions.early_data {
@@ -139,7 +174,12 @@ async fn retry_if_no_usable_share(
 }
 
 fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
-    hello.extensions.key_shares.as_ref()?.iter().find(|share| share.group == group)
+    hello
+        .extensions
+        .key_shares
+        .as_ref()?
+        .iter()
+        .find(|share| share.group == group)
 }
 
 /// Shares are for offered groups only (section 4.2.8).
@@ -148,7 +188,9 @@ fn check_key_shares(hello: &ClientHello) -> Result<(), Error> {
     let shares = hello.extensions.key_shares.as_deref().unwrap_or_default();
     match shares.iter().all(|share| groups.contains(&share.group)) {
         true => Ok(()),
-        false => Err(Misbehaviour::IllegalParameter("key share for a group that is not in supported_groups").into()),
+        false => Err(
+            Misbehaviour::IllegalParameter("key share for a group that is not in supported_groups").into(),
+        ),
     }
 }
 
@@ -204,15 +246,19 @@ fn check_second_client_hello(
 
 /// The first of our protocols that the client offers (RFC 7301 section 3.2).
 fn choose_alpn(hello: &ClientHello, common: &Common) -> Result<Option<Vec<u8>>, Error> {
-    let Some(theirs) = &hello.extensions.alpn else { return Ok(None) };
+    let Some(theirs) = &hello.extensions.alpn else {
+        return Ok(None);
+    };
     if common.alpn.is_empty() {
         return Ok(None);
     }
     match common.alpn.iter().find(|name| theirs.contains(name)) {
         Some(name) => Ok(Some(name.clone())),
-        None => {
-            Err(NothingInCommon::ApplicationProtocol { theirs: theirs.to_vec(), ours: common.alpn.clone() }.into())
+        None => Err(NothingInCommon::ApplicationProtocol {
+            theirs: theirs.to_vec(),
+            ours: common.alpn.clone(),
         }
+        .into()),
     }
 }
 
@@ -227,15 +273,31 @@ async fn choose_certificate(
     let query = CertificateQuery {
         server_name: hello.server_name(),
         schemes: &schemes,
-        authorities: hello.extensions.certificate_authorities.as_deref().unwrap_or_default(),
+        authorities: hello
+            .extensions
+            .certificate_authorities
+            .as_deref()
+            .unwrap_or_default(),
         client_hello: Some(hello),
     };
     let context = Arc::clone(&peer.context);
     let answer = config.resolver.resolve(&query, &context);
-    let chosen = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
+    let chosen = peer
+        .ask(HOOK, answer)
+        .await
+        .map_err(|source| Error::hook(HOOK, source))?;
     chosen
-        .and_then(|certified| certified.choose_scheme(&schemes).map(|scheme| (certified, scheme)))
-        .ok_or_else(|| NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into())
+        .and_then(|certified| {
+            certified
+                .choose_scheme(&schemes)
+                .map(|scheme| (certified, scheme))
+        })
+        .ok_or_else(|| {
+            NothingInCommon::SignatureScheme {
+                theirs: hello.signature_algorithms().to_vec(),
+            }
+            .into()
+        })
 }
 
 /// ServerHello (section 4.1.3); what follows goes under the handshake keys.
@@ -275,7 +337,11 @@ fn send_change_cipher_spec(peer: &mut Peer<'_>, hello: &ClientHello) -> Result<(
     }
 }
 
-fn send_encrypted_extensions(peer: &mut Peer<'_>, hello: &ClientHello, alpn: Option<&[u8]>) -> Result<(), Error> {
+fn send_encrypted_extensions(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    alpn: Option<&[u8]>,
+) -> Result<(), Error> {
     peer.send(&EncryptedExtensions {
         server_name: hello.server_name().is_some(),
         alpn: alpn.map(<[u8]>::to_vec),
@@ -285,9 +351,19 @@ fn send_encrypted_extensions(peer: &mut Peer<'_>, hello: &ClientHello, alpn: Opt
 
 /// Our chain, with the staples that the client asked for (section 4.4.2.1).
 fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
-    let ocsp = certified.ocsp_response().filter(|_| hello.extensions.status_request);
-    let scts = certified.scts().filter(|_| hello.extensions.signed_certificate_timestamp);
+    let ocsp = certified
+        .ocsp_response()
+        .filter(|_| hello.extensions.status_request);
+    let scts = certified
+        .scts()
+        .filter(|_| hello.extensions.signed_certificate_timestamp);
     let mut message = Vec::new();
-    CertificateRef { context: &[], chain: certified.chain(), ocsp, scts }.encode_message(&mut message);
+    CertificateRef {
+        context: &[],
+        chain: certified.chain(),
+        ocsp,
+        scts,
+    }
+    .encode_message(&mut message);
     peer.send_encoded(&message)
 }

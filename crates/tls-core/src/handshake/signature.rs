@@ -22,10 +22,16 @@ pub(super) async fn send_certificate_verify(
     let content = signed_content(signer, &peer.transcript.hash());
     let context = Arc::clone(&peer.context);
     let answer = certified.key().sign(scheme, &content, &context);
-    let signature = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
+    let signature = peer
+        .ask(HOOK, answer)
+        .await
+        .map_err(|source| Error::hook(HOOK, source))?;
     if let (false, Some(leaf)) = (certified.key().is_self_checking(), certified.chain().first()) {
         verify_handshake_signature(leaf, scheme, &content, &signature).map_err(|_| {
-            Error::hook(HOOK, HookError::from("the signature does not fit the certificate and the handshake"))
+            Error::hook(
+                HOOK,
+                HookError::from("the signature does not fit the certificate and the handshake"),
+            )
         })?;
     }
     peer.send(&CertificateVerify { scheme, signature })
@@ -58,5 +64,9 @@ fn signed_content(signer: Side, transcript_hash: &HashValue) -> Vec<u8> {
 /// Those of a peer's schemes that may sign a TLS 1.3 handshake: the others are for certificates, or older versions
 /// (section 4.2.3).
 pub(super) fn schemes_for_handshake(offered: &[SignatureScheme]) -> Vec<SignatureScheme> {
-    offered.iter().copied().filter(|scheme| !algorithms_for(*scheme).is_empty()).collect()
+    offered
+        .iter()
+        .copied()
+        .filter(|scheme| !algorithms_for(*scheme).is_empty())
+        .collect()
 }

@@ -42,12 +42,22 @@ impl CertifiedKey {
     ///
     /// # Errors
     /// As [`Self::from_pem`].
-    pub fn from_der(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, ConfigError> {
-        let leaf = chain.first().ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
-        let key = SigningKey::from_der(key).map_err(|error| ConfigError::new(format!("private key: {error}")))?;
-        let spki = key.public_key_der().map_err(|error| ConfigError::new(error.to_string()))?;
+    pub fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: &PrivateKeyDer<'_>,
+    ) -> Result<Self, ConfigError> {
+        let leaf = chain
+            .first()
+            .ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
+        let key =
+            SigningKey::from_der(key).map_err(|error| ConfigError::new(format!("private key: {error}")))?;
+        let spki = key
+            .public_key_der()
+            .map_err(|error| ConfigError::new(error.to_string()))?;
         if verify::subject_public_key_info(leaf)? != spki {
-            return Err(ConfigError::new("the private key does not belong to the first certificate of the chain"));
+            return Err(ConfigError::new(
+                "the private key does not belong to the first certificate of the chain",
+            ));
         }
         Self::new(chain, Arc::new(key))
     }
@@ -57,9 +67,16 @@ impl CertifiedKey {
     /// # Errors
     /// An empty chain, or a first certificate that cannot be parsed.
     pub fn new(chain: Vec<CertificateDer<'static>>, key: Arc<dyn PrivateKey>) -> Result<Self, ConfigError> {
-        let leaf = chain.first().ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
+        let leaf = chain
+            .first()
+            .ok_or_else(|| ConfigError::new("the certificate chain is empty"))?;
         verify::subject_public_key_info(leaf)?;
-        Ok(Self { chain, key, ocsp_response: None, scts: None })
+        Ok(Self {
+            chain,
+            key,
+            ocsp_response: None,
+            scts: None,
+        })
     }
 
     /// Staples an OCSP response (DER) to the end entity's certificate, for clients that ask (RFC 6066 section 8).
@@ -98,13 +115,20 @@ impl CertifiedKey {
 
     /// The first of the key's schemes that the peer accepts too.
     pub(crate) fn choose_scheme(&self, theirs: &[SignatureScheme]) -> Option<SignatureScheme> {
-        self.key.schemes().iter().copied().find(|scheme| theirs.contains(scheme))
+        self.key
+            .schemes()
+            .iter()
+            .copied()
+            .find(|scheme| theirs.contains(scheme))
     }
 }
 
 impl fmt::Debug for CertifiedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertifiedKey").field("certificates", &self.chain.len()).field("key", &self.key).finish()
+        f.debug_struct("CertifiedKey")
+            .field("certificates", &self.chain.len())
+            .field("key", &self.key)
+            .finish()
     }
 }
 
@@ -148,7 +172,10 @@ impl MemoryCertificates {
     /// Serves these chains, the first being the default.
     #[must_use]
     pub fn new(certificates: impl IntoIterator<Item = CertifiedKey>) -> Self {
-        Self { index: RwLock::new(Arc::new(Index::new(certificates))), strict: false }
+        Self {
+            index: RwLock::new(Arc::new(Index::new(certificates))),
+            strict: false,
+        }
     }
 
     /// Refuses clients that name no server, or one that no chain is for, with unrecognized_name.
@@ -184,8 +211,17 @@ impl Index {
         let mut index = Self::default();
         for certificate in certificates {
             let certificate = Arc::new(certificate);
-            for name in certificate.chain.first().map(verify::dns_names).unwrap_or_default() {
-                index.by_name.entry(name.to_ascii_lowercase()).or_default().push(Arc::clone(&certificate));
+            for name in certificate
+                .chain
+                .first()
+                .map(verify::dns_names)
+                .unwrap_or_default()
+            {
+                index
+                    .by_name
+                    .entry(name.to_ascii_lowercase())
+                    .or_default()
+                    .push(Arc::clone(&certificate));
             }
             index.all.push(certificate);
         }
@@ -195,7 +231,9 @@ impl Index {
     /// The chains for exactly this name, and those for a wildcard in place of its first label.
     fn look_up(&self, name: &str) -> [Option<&Vec<Arc<CertifiedKey>>>; 2] {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let wildcard = name.split_once('.').and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}")));
+        let wildcard = name
+            .split_once('.')
+            .and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}")));
         [self.by_name.get(&name), wildcard]
     }
 }

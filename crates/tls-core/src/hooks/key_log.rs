@@ -31,7 +31,9 @@ impl KeyLogFile {
             use std::os::unix::fs::OpenOptionsExt as _;
             options.mode(0o600);
         }
-        Ok(Self { file: Mutex::new(options.open(path)?) })
+        Ok(Self {
+            file: Mutex::new(options.open(path)?),
+        })
     }
 
     /// The file that the environment variable `SSLKEYLOGFILE` names, or `None` where it is not set.
@@ -39,7 +41,10 @@ impl KeyLogFile {
     /// # Errors
     /// What opening the file gives.
     pub fn from_env() -> io::Result<Option<Self>> {
-        std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(Self::open).transpose()
+        std::env::var_os("SSLKEYLOGFILE")
+            .filter(|path| !path.is_empty())
+            .map(Self::open)
+            .transpose()
     }
 }
 

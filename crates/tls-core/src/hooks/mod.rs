@@ -25,7 +25,8 @@ use crate::registry::SignatureScheme;
 pub use certificates::{CertifiedKey, MemoryCertificates};
 pub use key_log::{KeyLog, KeyLogFile};
 pub use sessions::{
-    ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey, TicketKey, TicketKeys,
+    ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey, TicketKey,
+    TicketKeys,
 };
 pub use verifier::{AcceptAnyCertificate, PinnedCertificate, WebPkiVerifier};
 
@@ -237,7 +238,11 @@ impl PeerChain {
     /// A chain without staples.
     #[must_use]
     pub fn new(certificates: Vec<CertificateDer<'static>>) -> Self {
-        Self { certificates, ocsp_response: None, scts: None }
+        Self {
+            certificates,
+            ocsp_response: None,
+            scts: None,
+        }
     }
 }
 

@@ -41,7 +41,11 @@ pub trait ClientSessionCache: fmt::Debug + Send + Sync {
     ) -> Answer<'a, Result<(), HookError>>;
 
     /// Forgets all sessions for this server; that there are none is no error.
-    fn remove<'a>(&'a self, key: &'a SessionKey, context: &'a ConnectionContext) -> Answer<'a, Result<(), HookError>>;
+    fn remove<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>>;
 }
 
 /// A server's memory of sessions by id.
@@ -81,14 +85,19 @@ pub struct TicketKey {
 
 impl fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TicketKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("TicketKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
 /// The keys that seal and open session tickets.
 pub trait TicketKeys: fmt::Debug + Send + Sync {
     /// The key to seal new tickets with, or `None` to issue none.
-    fn sealing_key<'a>(&'a self, context: &'a ConnectionContext) -> Answer<'a, Result<Option<TicketKey>, HookError>>;
+    fn sealing_key<'a>(
+        &'a self,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<TicketKey>, HookError>>;
 
     /// The key of this id, if tickets sealed with it are still accepted.
     fn opening_key<'a>(
@@ -133,7 +142,11 @@ impl ClientSessionCache for NoSessions {
         Answer::Now(Ok(()))
     }
 
-    fn remove<'a>(&'a self, _: &'a SessionKey, _: &'a ConnectionContext) -> Answer<'a, Result<(), HookError>> {
+    fn remove<'a>(
+        &'a self,
+        _: &'a SessionKey,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<(), HookError>> {
         Answer::Now(Ok(()))
     }
 }
@@ -149,17 +162,28 @@ impl ServerSessionStore for NoSessions {
         Answer::Now(Ok(()))
     }
 
-    fn get<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+    fn get<'a>(
+        &'a self,
+        _: &'a [u8],
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
         Answer::Now(Ok(None))
     }
 
-    fn take<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+    fn take<'a>(
+        &'a self,
+        _: &'a [u8],
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
         Answer::Now(Ok(None))
     }
 }
 
 impl TicketKeys for NoSessions {
-    fn sealing_key<'a>(&'a self, _: &'a ConnectionContext) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
+    fn sealing_key<'a>(
+        &'a self,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
         Answer::Now(Ok(None))
     }
 

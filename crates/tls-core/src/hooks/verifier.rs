@@ -26,7 +26,9 @@ impl WebPkiVerifier {
 
 impl fmt::Debug for WebPkiVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebPkiVerifier").field("roots", &self.roots.len()).finish()
+        f.debug_struct("WebPkiVerifier")
+            .field("roots", &self.roots.len())
+            .finish()
     }
 }
 
@@ -69,7 +71,9 @@ impl PeerVerifier for PinnedCertificate {
     ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
         Answer::Now(match request.chain.certificates.first() {
             Some(leaf) if *leaf == self.certificate => Ok(PeerVerified::assertion()),
-            _ => Err(CertificateError::Policy("it is not the pinned certificate".into())),
+            _ => Err(CertificateError::Policy(
+                "it is not the pinned certificate".into(),
+            )),
         })
     }
 }

@@ -66,7 +66,9 @@ fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let mut len = usize::from(first);
     if first >= 0x80 {
         let bytes;
-        (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(b, _)| (1..=3).contains(&b.len()))?;
+        (bytes, rest) = rest
+            .split_at_checked(usize::from(first & 0x7f))
+            .filter(|(b, _)| (1..=3).contains(&b.len()))?;
         len = bytes.iter().fold(0, |len, byte| (len << 8) | usize::from(*byte));
     }
     let (content, rest) = rest.split_at_checked(len)?;
@@ -90,7 +92,13 @@ mod tests {
     fn a_key_may_sign_unless_its_usage_says_otherwise() {
         assert!(may_sign(&certificate(&[])).unwrap());
         assert!(may_sign(&certificate(&[KeyUsagePurpose::DigitalSignature])).unwrap());
-        assert!(may_sign(&certificate(&[KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::DigitalSignature])).unwrap());
+        assert!(
+            may_sign(&certificate(&[
+                KeyUsagePurpose::KeyEncipherment,
+                KeyUsagePurpose::DigitalSignature
+            ]))
+            .unwrap()
+        );
         assert!(!may_sign(&certificate(&[KeyUsagePurpose::KeyEncipherment])).unwrap());
         assert!(!may_sign(&certificate(&[KeyUsagePurpose::KeyAgreement])).unwrap());
     }

@@ -23,7 +23,8 @@ pub(crate) fn verify_server(
     now: UnixTime,
 ) -> Result<(), CertificateError> {
     let leaf = verify_path(chain, roots, now, KeyUsage::server_auth())?;
-    leaf.verify_is_valid_for_subject_name(name).map_err(|error| from_webpki(error, now))
+    leaf.verify_is_valid_for_subject_name(name)
+        .map_err(|error| from_webpki(error, now))
 }
 
 /// Verifies a client's chain.
@@ -41,14 +42,23 @@ fn verify_path<'a>(
     now: UnixTime,
     usage: KeyUsage,
 ) -> Result<EndEntityCert<'a>, CertificateError> {
-    let (leaf, intermediates) =
-        chain.split_first().ok_or_else(|| CertificateError::BadEncoding("the chain is empty".into()))?;
+    let (leaf, intermediates) = chain
+        .split_first()
+        .ok_or_else(|| CertificateError::BadEncoding("the chain is empty".into()))?;
     if chain.len() > MAX_CHAIN {
         return Err(CertificateError::ChainTooLong);
     }
     let leaf = EndEntityCert::try_from(leaf).map_err(|error| from_webpki(error, now))?;
-    leaf.verify_for_usage(verification::ALL, roots.anchors(), intermediates, now, usage, None, None)
-        .map_err(|error| from_webpki(error, now))?;
+    leaf.verify_for_usage(
+        verification::ALL,
+        roots.anchors(),
+        intermediates,
+        now,
+        usage,
+        None,
+        None,
+    )
+    .map_err(|error| from_webpki(error, now))?;
     Ok(leaf)
 }
 
@@ -101,26 +111,37 @@ pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
 fn from_webpki(error: webpki::Error, now: UnixTime) -> CertificateError {
     use webpki::Error as W;
     match error {
-        W::CertExpired { time, not_after } => {
-            CertificateError::Expired { not_after: not_after.as_secs(), now: time.as_secs() }
-        }
-        W::CertNotValidYet { time, not_before } => {
-            CertificateError::NotYetValid { not_before: not_before.as_secs(), now: time.as_secs() }
-        }
-        W::InvalidCertValidity => CertificateError::NotYetValid { not_before: now.as_secs(), now: now.as_secs() },
+        W::CertExpired { time, not_after } => CertificateError::Expired {
+            not_after: not_after.as_secs(),
+            now: time.as_secs(),
+        },
+        W::CertNotValidYet { time, not_before } => CertificateError::NotYetValid {
+            not_before: not_before.as_secs(),
+            now: time.as_secs(),
+        },
+        W::InvalidCertValidity => CertificateError::NotYetValid {
+            not_before: now.as_secs(),
+            now: now.as_secs(),
+        },
         W::UnknownIssuer => CertificateError::UnknownIssuer,
         W::CertNotValidForName(context) => CertificateError::NotValidForName {
             expected: context.expected.to_str().into_owned(),
             presented: context.presented,
         },
         W::CertRevoked => CertificateError::Revoked,
-        W::UnknownRevocationStatus | W::CrlExpired { .. } => CertificateError::RevocationUnknown(error.to_string()),
-        W::InvalidSignatureForPublicKey | W::InvalidCrlSignatureForPublicKey => CertificateError::BadSignature,
+        W::UnknownRevocationStatus | W::CrlExpired { .. } => {
+            CertificateError::RevocationUnknown(error.to_string())
+        }
+        W::InvalidSignatureForPublicKey | W::InvalidCrlSignatureForPublicKey => {
+            CertificateError::BadSignature
+        }
         W::CaUsedAsEndEntity => CertificateError::CaUsedAsEndEntity,
         W::EndEntityUsedAsCa | W::NameConstraintViolation | W::PathLenConstraintViolated => {
             CertificateError::ConstraintViolated(error.to_string())
         }
-        W::RequiredEkuNotFoundContext(_) | W::IssuerNotCrlSigner => CertificateError::WrongUsage(error.to_string()),
+        W::RequiredEkuNotFoundContext(_) | W::IssuerNotCrlSigner => {
+            CertificateError::WrongUsage(error.to_string())
+        }
         W::MaximumSignatureChecksExceeded
         | W::MaximumPathBuildCallsExceeded
         | W::MaximumPathDepthExceeded

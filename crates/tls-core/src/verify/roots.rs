@@ -45,7 +45,10 @@ impl RootStore {
             }
         }
         if roots.is_empty() {
-            let why = loaded.errors.first().map_or_else(|| "none found".into(), ToString::to_string);
+            let why = loaded
+                .errors
+                .first()
+                .map_or_else(|| "none found".into(), ToString::to_string);
             return Err(ConfigError::new(format!("no roots on this platform: {why}")));
         }
         Ok(roots)
@@ -55,7 +58,9 @@ impl RootStore {
     #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn bundled() -> Self {
-        Self { anchors: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+        Self {
+            anchors: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        }
     }
 
     /// Adds one root.

@@ -1,0 +1,161 @@
+//! What remains after the handshake: a read half and a write half that share nothing but a few bits.
+
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+pub use self::reader::{ReadEvent, Reader};
+pub use self::writer::Writer;
+use crate::alert::AlertDescription;
+use crate::crypto::aead::{AeadAlgorithm, OpeningKey, SealingKey};
+use crate::error::{Error, Side};
+use crate::key_schedule::{Exporter, TrafficSecret};
+use crate::negotiated::Negotiated;
+use crate::record::{Input, Output};
+
+/// An established connection: two halves that may be used apart, also from two threads.
+///
+/// Neither does IO. Move bytes of the transport into [`Reader::space`] and out of [`Writer::pending`]. Reading can
+/// make it necessary to write (the answer to a KeyUpdate, an alert): the halves pass that on through [`Control`],
+/// so that whoever reads must see to it that [`Writer::apply_control`] is called and its bytes are sent.
+#[non_exhaustive]
+pub struct Connection {
+    /// What comes from the peer.
+    pub reader: Reader,
+    /// What goes to the peer.
+    pub writer: Writer,
+    exporter: Exporter,
+    negotiated: Arc<Negotiated>,
+}
+
+impl Connection {
+    /// From the record layer that did the handshake, whose keys must already be those of the traffic secrets. They
+    /// are absent in TLS 1.2, which has no KeyUpdate.
+    pub(crate) fn new(
+        side: Side,
+        input: Input,
+        output: Output,
+        read_epoch: Option<Epoch>,
+        write_epoch: Option<Epoch>,
+        exporter: Exporter,
+        negotiated: Negotiated,
+    ) -> Self {
+        let control = Arc::new(Control::default());
+        Self {
+            reader: Reader::new(side, input, read_epoch, Arc::clone(&control)),
+            writer: Writer::new(output, write_epoch, control),
+            exporter,
+            negotiated: Arc::new(negotiated),
+        }
+    }
+
+    /// What the handshake agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> &Arc<Negotiated> {
+        &self.negotiated
+    }
+
+    /// Makes bytes that both ends of this connection can compute and nobody else (section 7.5, RFC 5705). In
+    /// TLS 1.3 an absent context is the same as an empty one.
+    ///
+    /// # Errors
+    /// [`Misuse::ExporterRange`](crate::Misuse::ExporterRange) for a label over 249 bytes, or more output than 255
+    /// hashes.
+    pub fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.exporter.export(out, label, context.unwrap_or_default())
+    }
+
+    /// The two halves.
+    #[must_use]
+    pub fn split(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
+    }
+}
+
+/// What the read half asks of the write half: a set of bits, without a lock.
+///
+/// Requests of the same kind melt into one, so that a peer that never reads cannot make the answers pile up.
+#[derive(Default)]
+pub struct Control(AtomicU32);
+
+impl Control {
+    const KEY_UPDATE: u32 = 1;
+    const CLOSE_NOTIFY: u32 = 1 << 1;
+    const ALERT: u32 = 1 << 2;
+    /// Where the description of the alert lies in the word.
+    const DESCRIPTION_SHIFT: u32 = 8;
+
+    /// Whether the write half has something to do. One load.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    fn set(&self, bits: u32) {
+        self.0.fetch_or(bits, Ordering::Release);
+    }
+
+    /// Only the read half calls it, and only for its first error: two descriptions would mix.
+    fn set_alert(&self, description: AlertDescription) {
+        self.set(Self::ALERT | u32::from(description.0) << Self::DESCRIPTION_SHIFT);
+    }
+
+    fn take(&self) -> u32 {
+        self.0.swap(0, Ordering::Acquire)
+    }
+
+    fn alert_in(bits: u32) -> Option<AlertDescription> {
+        let [_, _, description, _] = bits.to_be_bytes();
+        (bits & Self::ALERT != 0).then_some(AlertDescription(description))
+    }
+}
+
+/// The traffic secret of one direction, and what makes keys of it.
+pub(crate) struct Epoch {
+    secret: TrafficSecret,
+    algorithm: AeadAlgorithm,
+    /// Records that one key may seal (section 5.5).
+    limit: u64,
+}
+
+impl Epoch {
+    pub(crate) const fn new(secret: TrafficSecret, algorithm: AeadAlgorithm, limit: u64) -> Self {
+        Self {
+            secret,
+            algorithm,
+            limit,
+        }
+    }
+
+    /// The key to read with.
+    pub(crate) fn opening_key(&self) -> Result<OpeningKey, Error> {
+        let keys = self.secret.key_and_iv(self.algorithm.key_len());
+        OpeningKey::new(self.algorithm, keys.key(), *keys.iv())
+    }
+
+    /// The key to write with.
+    pub(crate) fn sealing_key(&self) -> Result<SealingKey, Error> {
+        let keys = self.secret.key_and_iv(self.algorithm.key_len());
+        SealingKey::new(self.algorithm, keys.key(), *keys.iv())
+    }
+
+    /// Records that a key may seal.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Goes on to the next secret (section 7.2).
+    fn advance(&mut self) {
+        self.secret = self.secret.next();
+    }
+}

@@ -1,0 +1,262 @@
+//! The read half of a connection.
+
+use std::sync::Arc;
+
+use super::{Control, Epoch};
+use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
+use crate::messages::extensions::{Place, check_placement};
+use crate::messages::key_update::KeyUpdate;
+use crate::messages::new_session_ticket::NewSessionTicket;
+use crate::messages::{HEADER_LEN, decode_message};
+use crate::record::{ChangeCipherSpec, Incoming, Input};
+use crate::registry::{HandshakeType, KeyUpdateRequest};
+
+/// What there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadEvent {
+    /// Nothing yet: read from the transport into [`Reader::space`].
+    NeedMore,
+    /// [`Reader::data`] is not empty.
+    Data,
+    /// The peer closed its side with close_notify. Nothing will follow.
+    Closed,
+}
+
+/// The read half of a [`Connection`](super::Connection).
+///
+/// - Move the transport's bytes into [`Self::space`] and announce them with [`Self::filled`], its end with
+///   [`Self::eof`]; then call [`Self::process`], or [`Self::read_into`], until nothing is left. Reading more from the
+///   transport before that makes the buffer grow.
+/// - Data is lent in place by [`Self::data`] and given back with [`Self::consume`], or copied by
+///   [`Self::read_into`]. The two can be mixed.
+/// - Data that came before an error or the end is delivered first. An error is final: it is returned again by each
+///   later call of [`Self::process`], and its alert is left to the write half, by [`Control`].
+/// - When the transport has nothing, call [`Self::release_if_idle`]: an idle connection holds no buffer.
+pub struct Reader {
+    side: Side,
+    input: Input,
+    epoch: Option<Epoch>,
+    control: Arc<Control>,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// The transport has ended.
+    AtEof,
+    /// close_notify came.
+    Closed,
+    Failed(Error),
+}
+
+impl Reader {
+    pub(super) fn new(side: Side, mut input: Input, epoch: Option<Epoch>, control: Arc<Control>) -> Self {
+        input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
+        input.allow_plaintext_alerts(false);
+        Self {
+            side,
+            input,
+            epoch,
+            control,
+            state: State::Open,
+        }
+    }
+
+    /// Room for the transport to read into: never empty, 18 KiB at first (a full record and more), 66 KiB while reads
+    /// fill it.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.input.space()
+    }
+
+    /// The transport wrote `n` bytes into the last [`Self::space`].
+    pub fn filled(&mut self, n: usize) {
+        self.input.filled(n);
+        if matches!(self.state, State::Closed | State::Failed(_)) {
+            // Whatever follows the end is ignored (section 6.1).
+            self.input.discard();
+        }
+    }
+
+    /// The transport has ended. Without a close_notify before it, [`Self::process`] will say so.
+    pub fn eof(&mut self) {
+        if matches!(self.state, State::Open) {
+            self.state = State::AtEof;
+        }
+    }
+
+    /// Goes on to the next piece of data, and does what lies on the way: tickets, KeyUpdates, alerts.
+    ///
+    /// # Errors
+    /// What the peer did wrong, the alert it sent, or [`ErrorKind::Truncated`] where the transport ended without
+    /// close_notify. The same again on each later call.
+    pub fn process(&mut self) -> Result<ReadEvent, Error> {
+        if !self.data().is_empty() {
+            return Ok(ReadEvent::Data);
+        }
+        self.step(&mut []).map(|(event, _)| event)
+    }
+
+    /// Decrypted data, lent in place: the rest of one record.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        self.input.payload()
+    }
+
+    /// Drops the first `n` bytes of [`Self::data`].
+    pub fn consume(&mut self, n: usize) {
+        self.input.consume(n);
+    }
+
+    /// Fills `out` from as many records as are there, and returns how many bytes that made. 0 means that there is
+    /// nothing, and [`Self::process`] says why.
+    ///
+    /// Records that fit into `out` with 1 byte and their padding to spare are decrypted straight into it; so bytes
+    /// of `out` behind the returned length may change too.
+    pub fn read_into(&mut self, out: &mut [u8]) -> usize {
+        let mut done = 0usize;
+        loop {
+            let rest = out.get_mut(done..).unwrap_or_default();
+            if rest.is_empty() {
+                return done;
+            }
+            let data = self.input.payload();
+            let n = data.len().min(rest.len());
+            if let (Some(from), Some(to)) = (data.get(..n), rest.get_mut(..n))
+                && n > 0
+            {
+                to.copy_from_slice(from);
+                self.input.consume(n);
+                done += n;
+                continue;
+            }
+            match self.step(rest) {
+                Ok((ReadEvent::Data, copied)) => done += copied,
+                // An error is kept for the next call of `process`.
+                Ok(_) | Err(_) => return done,
+            }
+        }
+    }
+
+    /// Whether bytes are buffered that were not delivered: data, or the beginning of a record.
+    #[must_use]
+    pub fn has_buffered(&self) -> bool {
+        self.input.has_buffered()
+    }
+
+    /// Whether the peer's bytes so far end with a whole record: so that an end without close_notify, for a protocol
+    /// that frames itself, has cut nothing in the middle.
+    #[must_use]
+    pub const fn is_at_record_boundary(&self) -> bool {
+        !self.input.is_inside_record()
+    }
+
+    /// Gives the buffer back to the pool if nothing is in it.
+    pub fn release_if_idle(&mut self) {
+        self.input.release_if_empty();
+    }
+
+    /// What this half asks of the write half.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// One step to data, an end or an error; data may go to `out`. Must not be called while data is lent.
+    fn step(&mut self, out: &mut [u8]) -> Result<(ReadEvent, usize), Error> {
+        match &self.state {
+            State::Open | State::AtEof => {}
+            State::Closed => return Ok((ReadEvent::Closed, 0)),
+            State::Failed(error) => return Err(repeat(error)),
+        }
+        self.read_records(out).map_err(|error| self.fail(error))
+    }
+
+    fn read_records(&mut self, out: &mut [u8]) -> Result<(ReadEvent, usize), Error> {
+        loop {
+            match self.input.next_into(out)? {
+                Incoming::ApplicationData { copied } => return Ok((ReadEvent::Data, copied)),
+                Incoming::Handshake(message) => self.post_handshake(message)?,
+                Incoming::CloseNotify => {
+                    self.close();
+                    return Ok((ReadEvent::Closed, 0));
+                }
+                Incoming::NeedMore if matches!(self.state, State::AtEof) => {
+                    return Err(Error::new(ErrorKind::Truncated));
+                }
+                Incoming::NeedMore => return Ok((ReadEvent::NeedMore, 0)),
+            }
+        }
+    }
+
+    /// The peer's close_notify. TLS 1.2 wants it answered at once (RFC 5246 7.2.1); in TLS 1.3 our side stays open
+    /// (section 6.1).
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.input.discard();
+        if self.epoch.is_none() {
+            self.control.set(Control::CLOSE_NOTIFY);
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        let error = error.in_phase(self.side, Phase::Established);
+        if let Some(description) = error.alert() {
+            self.control.set_alert(description);
+        }
+        self.input.discard();
+        let returned = repeat(&error);
+        self.state = State::Failed(error);
+        returned
+    }
+
+    /// A handshake message after the handshake (section 4.6).
+    fn post_handshake(&mut self, message: HandshakeType) -> Result<(), Error> {
+        match message {
+            HandshakeType::NEW_SESSION_TICKET if self.side == Side::Client && self.epoch.is_some() => {
+                self.read_ticket()
+            }
+            HandshakeType::KEY_UPDATE if self.epoch.is_some() => self.read_key_update(),
+            other => Err(Misbehaviour::UnexpectedPostHandshake(other).into()),
+        }
+    }
+
+    /// A ticket for resuming the session (section 4.6.1): checked, and dropped.
+    fn read_ticket(&self) -> Result<(), Error> {
+        let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
+        let ticket = decode_message::<NewSessionTicket>(body)?;
+        Ok(check_placement(&ticket.extension_types, Place::NewSessionTicket)?)
+    }
+
+    /// The peer's next records come under its next key (section 4.6.3).
+    fn read_key_update(&mut self) -> Result<(), Error> {
+        let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
+        let KeyUpdate { request } = decode_message(body)?;
+        self.input.count_key_update()?;
+        if let Some(epoch) = &mut self.epoch {
+            self.input.end_of_flight()?;
+            epoch.advance();
+            self.input.set_keys(epoch.opening_key()?)?;
+        }
+        if request == KeyUpdateRequest::UPDATE_REQUESTED {
+            self.control.set(Control::KEY_UPDATE);
+        }
+        Ok(())
+    }
+}
+
+/// The same error once more. The read half makes none but of the kinds that can be copied.
+fn repeat(error: &Error) -> Error {
+    let kind = match error.kind() {
+        ErrorKind::BadBytes(bad) => ErrorKind::BadBytes(*bad),
+        ErrorKind::Misbehaved(misbehaviour) => ErrorKind::Misbehaved(misbehaviour.clone()),
+        ErrorKind::AlertReceived(description) => ErrorKind::AlertReceived(*description),
+        ErrorKind::Crypto(what) => ErrorKind::Crypto(what),
+        _ => ErrorKind::Truncated,
+    };
+    match (error.side(), error.phase()) {
+        (Some(side), Some(phase)) => Error::new(kind).in_phase(side, phase),
+        _ => Error::new(kind),
+    }
+}

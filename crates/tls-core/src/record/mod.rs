@@ -1,0 +1,22 @@
+//! The record layer (section 5): bytes of the transport to messages and data, and back.
+//!
+//! [`Input`] and [`Output`] serve the handshake and the connection after it. Neither does IO: the transport reads
+//! into [`Input::space`] and writes from [`Output::pending`].
+
+mod buffer;
+mod header;
+mod input;
+mod join;
+mod output;
+mod protect;
+mod split;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
+pub(crate) use output::Output;
+pub use split::Padding;
+
+/// Most bytes of content in one record (section 5.1).
+pub(crate) const MAX_FRAGMENT: usize = 1 << 14;
