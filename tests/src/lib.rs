@@ -1,1 +1,18 @@
-//! Placeholder.
+//! What the tests across crates share: certificates, faulty transports, real peers as processes, and a reader of
+//! Rust sources for the structure tests.
+//!
+//! A helper panics when the world is not as the test needs it: that is how a test fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests: a panic is a failed test, and nothing here is linked into the libraries"
+)]
+
+pub mod counting;
+pub mod openssl;
+pub mod pki;
+pub mod process;
+pub mod script;
+pub mod source;
