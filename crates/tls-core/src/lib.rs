@@ -20,7 +20,7 @@ mod verify;
 mod wire;
 
 pub use alert::AlertDescription;
-pub use config::{ClientConfig, ClientConfigBuilder, ServerConfig, ServerConfigBuilder};
+pub use config::{ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder};
 pub use connection::{Connection, Control, ReadEvent, Reader, Writer};
 pub use crypto::sign::{KeyError, SigningKey};
 pub use drive::{Driver, Progress};
@@ -31,9 +31,9 @@ pub use error::{
 pub use handshake::{accept, connect};
 pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
-    ConfigSelector, ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, NoReplayGuard,
-    NoSessions, PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey, ReplayGuard,
-    ServerSessionStore, SessionKey, TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
+    ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, NoReplayGuard, NoSessions,
+    PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey, ReplayGuard, ServerSessionStore,
+    SessionKey, TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
 };
 pub use messages::client_hello::ClientHello;
 pub use negotiated::{EarlyData, Negotiated};

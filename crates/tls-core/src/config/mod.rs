@@ -17,7 +17,7 @@ use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
 pub(crate) use client::ClientSettings;
 pub use client::{ClientConfig, ClientConfigBuilder};
 pub(crate) use server::ServerSettings;
-pub use server::{ServerConfig, ServerConfigBuilder};
+pub use server::{ConfigSelector, ServerConfig, ServerConfigBuilder};
 
 /// Where a configuration gets the time from.
 pub(crate) type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use rustls_pki_types::UnixTime;
 
 use super::{Common, common_builder_methods};
-use crate::error::ConfigError;
-use crate::hooks::{CertificateResolver, CertifiedKey, ConfigSelector, KeyLog, MemoryCertificates};
+use crate::error::{ConfigError, HookError};
+use crate::hooks::{
+    Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates,
+};
+use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
 
@@ -55,6 +58,17 @@ impl ServerConfig {
             selector: None,
         }
     }
+}
+
+/// Asked by a server after the ClientHello: which configuration serves this client? (Go's `GetConfigForClient`.)
+pub trait ConfigSelector: fmt::Debug + Send + Sync {
+    /// Chooses the configuration for the rest of this handshake. An error refuses the client, with the alert that
+    /// [`HookError::with_alert`] carries.
+    fn select<'a>(
+        &'a self,
+        client_hello: &'a ClientHello,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<ServerConfig, HookError>>;
 }
 
 /// Builds a [`ServerConfig`].

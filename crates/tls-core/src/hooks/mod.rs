@@ -123,17 +123,6 @@ impl fmt::Debug for ConnectionContext {
     }
 }
 
-/// Asked by a server after the ClientHello: which configuration serves this client? (Go's `GetConfigForClient`.)
-pub trait ConfigSelector: fmt::Debug + Send + Sync {
-    /// Chooses the configuration for the rest of this handshake. An error refuses the client, with the alert that
-    /// [`HookError::with_alert`] carries.
-    fn select<'a>(
-        &'a self,
-        client_hello: &'a ClientHello,
-        context: &'a ConnectionContext,
-    ) -> Answer<'a, Result<crate::config::ServerConfig, HookError>>;
-}
-
 /// Asked on either side when a certificate is to be presented: which chain and key?
 pub trait CertificateResolver: fmt::Debug + Send + Sync {
     /// Chooses what to present, or `None` where nothing fits: a server then refuses the handshake, a client answers
