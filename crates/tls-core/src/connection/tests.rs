@@ -360,6 +360,6 @@ fn halves_are_small_and_can_be_sent_to_threads() {
     fn assert_send<T: Send + Sync>() {}
     assert_send::<Reader>();
     assert_send::<Writer>();
-    assert!(size_of::<Reader>() <= 448, "{}", size_of::<Reader>());
+    assert!(size_of::<Reader>() <= 320, "{}", size_of::<Reader>());
     assert!(size_of::<Writer>() <= 256, "{}", size_of::<Writer>());
 }

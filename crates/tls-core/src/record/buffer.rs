@@ -147,24 +147,22 @@ thread_local! {
 
 /// Memory of at least this size, from the pool where it has one. Beyond [`LARGE`] it is made for the occasion.
 fn take(needed: usize) -> Vec<u8> {
+    let size = if needed <= SMALL {
+        SMALL
+    } else if needed <= LARGE {
+        LARGE
+    } else {
+        needed.checked_next_power_of_two().unwrap_or(needed)
+    };
     let pooled = POOL.try_with(|pool| {
         let mut pool = pool.try_borrow_mut().ok()?;
-        match needed {
-            0..=SMALL => pool.small.pop(),
-            0..=LARGE => pool.large.pop(),
+        match size {
+            SMALL => pool.small.pop(),
+            LARGE => pool.large.pop(),
             _ => None,
         }
     });
-    pooled.ok().flatten().unwrap_or_else(|| {
-        vec![
-            0;
-            match needed {
-                0..=SMALL => SMALL,
-                0..=LARGE => LARGE,
-                _ => needed.checked_next_power_of_two().unwrap_or(needed),
-            }
-        ]
-    })
+    pooled.ok().flatten().unwrap_or_else(|| vec![0; size])
 }
 
 /// Takes memory back, or frees it where there is enough.

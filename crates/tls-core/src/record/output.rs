@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::MAX_FRAGMENT;
-use super::buffer::{Buffer, LARGE};
+use super::buffer::{Buffer, LARGE, SMALL};
 use super::header::HEADER_LEN;
 use super::protect::WriteProtection;
 use super::split::{Gather, Padding};
@@ -22,6 +22,8 @@ pub(crate) struct Output {
     /// Handshake bytes in the unfinished record, which lie [`HEADER_LEN`] bytes behind the end cursor of the
     /// buffer. Messages of one flight share records as long as nothing else comes between them.
     unfinished: usize,
+    /// The last buffer held more than a small one can: the next one is large at once, instead of by a copy.
+    busy: bool,
     padding: Padding,
     /// Most bytes of content in one record.
     max_fragment: usize,
@@ -34,6 +36,7 @@ impl Output {
             buffer: Buffer::new(),
             protection: WriteProtection::plaintext(),
             unfinished: 0,
+            busy: false,
             padding: Padding::None,
             max_fragment: MAX_FRAGMENT,
         }
@@ -125,7 +128,12 @@ impl Output {
             return Ok(0);
         }
         let records = total.div_ceil(self.max_fragment).min(LARGE / first + 1);
-        self.make_room(first.saturating_mul(records).min(available));
+        let room = if self.busy && self.buffer.capacity() < LARGE {
+            available
+        } else {
+            first.saturating_mul(records).min(available)
+        };
+        self.make_room(room);
         while gather.remaining() > 0 {
             let content_len = gather.remaining().min(self.max_fragment);
             if self.record_len(content_len) > self.buffer.free_mut().len()
@@ -148,6 +156,7 @@ impl Output {
     pub(crate) fn sent(&mut self, n: usize) {
         self.buffer.consume(n);
         if self.buffer.is_empty() && self.unfinished == 0 {
+            self.busy = self.buffer.end() > SMALL;
             self.buffer.release();
         }
     }

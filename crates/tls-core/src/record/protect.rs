@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind, Misbehaviour};
 use crate::registry::{ContentType, ProtocolVersion};
 
 /// How the records that we read are protected.
+///
+/// There is no limit on the number of records: the confidentiality limit is the sender's to keep, and many peers
+/// never update their keys; forgeries (the integrity limit) end the connection with the first one.
 pub(super) enum ReadProtection {
     /// Not yet.
     Plaintext,

@@ -210,7 +210,7 @@ fn messages_in_one_record_are_lent_one_by_one() {
 #[test]
 fn nothing_may_stand_between_the_fragments_of_a_message() {
     let begun = plain(22, &[1, 0, 0, 9, 1]);
-    let ccs = [begun.clone(), plain(20, &[1])].concat();
+    let ccs = [begun, plain(20, &[1])].concat();
     assert_eq!(
         refusal(&ccs),
         Misbehaviour::InterleavedHandshake(ContentType::CHANGE_CIPHER_SPEC)
@@ -307,6 +307,20 @@ fn a_write_behind_pending_bytes_grows_the_buffer() {
         40_000
     );
     assert_eq!(collect(&mut input, &drain(&mut output), 50_000).0, data);
+}
+
+#[test]
+fn a_busy_output_takes_a_large_buffer_at_once() {
+    let (mut output, _) = aes();
+    sealed(&mut output, &bytes(100));
+    assert_eq!(pooled(), (1, 0));
+    sealed(&mut output, &bytes(60_000));
+    assert_eq!(pooled(), (1, 1));
+    output.write_application_data(&[IoSlice::new(b"small")]).unwrap();
+    assert_eq!(pooled(), (1, 0), "because the last one was full");
+    drain(&mut output);
+    output.write_application_data(&[IoSlice::new(b"small")]).unwrap();
+    assert_eq!(pooled(), (0, 1));
 }
 
 #[test]
