@@ -399,5 +399,4 @@ impl PartialEq for TrafficSecret {
 }
 
 #[cfg(test)]
-#[path = "key_schedule_tests.rs"]
 mod tests;
