@@ -2,9 +2,9 @@ use super::*;
 use crate::test_vectors::Vectors;
 use crate::transcript::Transcript;
 
-const SIMPLE: &str = include_str!("../../../testdata/rfc8448/simple_1rtt.txt");
-const RESUMED: &str = include_str!("../../../testdata/rfc8448/resumed_0rtt.txt");
-const RETRY: &str = include_str!("../../../testdata/rfc8448/hello_retry_request.txt");
+const SIMPLE: &str = include_str!("../../../../testdata/rfc8448/simple_1rtt.txt");
+const RESUMED: &str = include_str!("../../../../testdata/rfc8448/resumed_0rtt.txt");
+const RETRY: &str = include_str!("../../../../testdata/rfc8448/hello_retry_request.txt");
 
 const SHA256: HashAlgorithm = HashAlgorithm::Sha256;
 
