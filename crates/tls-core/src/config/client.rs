@@ -12,7 +12,7 @@ use crate::hooks::{
     PinnedCertificate, WebPkiVerifier,
 };
 use crate::record::Padding;
-use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
+use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 use crate::verify::RootStore;
 
 /// How a client behaves. Cheap to clone; made by [`ClientConfig::builder`].
@@ -40,6 +40,8 @@ pub(crate) struct ClientSettings {
     pub(crate) resolver: Option<Arc<dyn CertificateResolver>>,
     pub(crate) middlebox_compatibility: bool,
     pub(crate) send_server_name: bool,
+    pub(crate) require_extended_main_secret: bool,
+    pub(crate) require_renegotiation_info: bool,
 }
 
 impl fmt::Debug for ClientSettings {
@@ -62,6 +64,8 @@ impl ClientConfig {
             resolver: None,
             middlebox_compatibility: true,
             send_server_name: true,
+            require_extended_main_secret: true,
+            require_renegotiation_info: true,
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct ClientConfigBuilder {
     resolver: Option<Arc<dyn CertificateResolver>>,
     middlebox_compatibility: bool,
     send_server_name: bool,
+    require_extended_main_secret: bool,
+    require_renegotiation_info: bool,
 }
 
 impl ClientConfigBuilder {
@@ -135,6 +141,21 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// Accepts TLS 1.2 peers without the extended main secret (RFC 7627). Without it an attacker who terminates two
+    /// connections can make their secrets the same, and then pass off one as the other (triple handshake). Exporters
+    /// of such connections must not be relied on. Default: they are refused.
+    pub fn allow_missing_extended_main_secret(mut self) -> Self {
+        self.require_extended_main_secret = false;
+        self
+    }
+
+    /// Accepts TLS 1.2 servers that do not say that they know of RFC 5746. Such a server may take our handshake for a
+    /// renegotiation of somebody else's connection, whose data then seems to come from us. Default: they are refused.
+    pub fn allow_missing_renegotiation_info(mut self) -> Self {
+        self.require_renegotiation_info = false;
+        self
+    }
+
     /// Checks the configuration, and warms up the random generator: the first time in a process this can take
     /// 190 ms, so do it before serving.
     ///
@@ -158,6 +179,8 @@ impl ClientConfigBuilder {
             resolver: self.resolver,
             middlebox_compatibility: self.middlebox_compatibility,
             send_server_name: self.send_server_name,
+            require_extended_main_secret: self.require_extended_main_secret,
+            require_renegotiation_info: self.require_renegotiation_info,
         })))
     }
 }

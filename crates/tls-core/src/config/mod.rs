@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use rustls_pki_types::UnixTime;
 
+use crate::crypto::suites::Suite;
 use crate::crypto::{key_exchange, random, suites, verification};
 use crate::error::ConfigError;
 use crate::hooks::KeyLog;
 use crate::record::Padding;
-use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
+use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 
 pub(crate) use client::ClientSettings;
 pub use client::{ClientConfig, ClientConfigBuilder};
@@ -25,7 +26,9 @@ pub(crate) type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 /// What both sides configure alike.
 #[derive(Clone)]
 pub(crate) struct Common {
-    /// In order of preference.
+    min_version: ProtocolVersion,
+    max_version: ProtocolVersion,
+    /// Of all versions, in order of preference.
     pub(crate) cipher_suites: Vec<CipherSuite>,
     pub(crate) groups: Vec<NamedGroup>,
     /// The schemes we accept from the peer, in certificates and over handshakes.
@@ -39,7 +42,9 @@ pub(crate) struct Common {
 impl Default for Common {
     fn default() -> Self {
         Self {
-            cipher_suites: suites::DEFAULT_TLS13_SUITES.to_vec(),
+            min_version: ProtocolVersion::TLS12,
+            max_version: ProtocolVersion::TLS13,
+            cipher_suites: [&suites::DEFAULT_TLS13_SUITES[..], &suites::DEFAULT_TLS12_SUITES].concat(),
             groups: key_exchange::SUPPORTED_GROUPS.to_vec(),
             signature_schemes: verification::DEFAULT_SCHEMES.to_vec(),
             alpn: Vec::new(),
@@ -51,6 +56,21 @@ impl Default for Common {
 }
 
 impl Common {
+    /// Whether this version is within the bounds, and there is a suite for it.
+    pub(crate) fn supports(&self, version: ProtocolVersion) -> bool {
+        (self.min_version..=self.max_version).contains(&version) && self.suites(version).next().is_some()
+    }
+
+    /// The versions we speak, best first.
+    pub(crate) fn versions(&self) -> Vec<ProtocolVersion> {
+        SUPPORTED_VERSIONS.into_iter().filter(|version| self.supports(*version)).collect()
+    }
+
+    /// Our suites of this version, best first.
+    pub(crate) fn suites(&self, version: ProtocolVersion) -> impl Iterator<Item = &'static Suite> {
+        self.cipher_suites.iter().filter_map(|id| suites::suite(*id)).filter(move |suite| suite.version == version)
+    }
+
     /// Checks what can be wrong on either side, and pays for the first random byte of the process (65-190 ms in
     /// builds with jitter entropy), so that it never falls into a handshake.
     fn check(&self) -> Result<(), ConfigError> {
@@ -60,9 +80,15 @@ impl Common {
         if let Some(suite) = self
             .cipher_suites
             .iter()
-            .find(|suite| suites::suite13(**suite).is_none())
+            .find(|suite| suites::suite(**suite).is_none())
         {
             return Err(ConfigError::new(format!("cipher suite {suite} is not supported")));
+        }
+        if let Some(version) = [self.min_version, self.max_version].iter().find(|v| !SUPPORTED_VERSIONS.contains(v)) {
+            return Err(ConfigError::new(format!("version {version} is not supported: TLSv1.2 and TLSv1.3 are")));
+        }
+        if self.versions().is_empty() {
+            return Err(ConfigError::new("no version between the minimum and the maximum has a cipher suite"));
         }
         if self.groups.is_empty() {
             return Err(ConfigError::new("no groups for key exchange"));
@@ -97,11 +123,27 @@ impl fmt::Debug for Common {
     }
 }
 
+/// The versions this library speaks, best first.
+const SUPPORTED_VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::TLS13, ProtocolVersion::TLS12];
+
 /// The builder methods that both sides have.
 macro_rules! common_builder_methods {
     () => {
-        /// The cipher suites, best first. Default: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,
-        /// TLS_CHACHA20_POLY1305_SHA256.
+        /// The oldest version to accept. Default: TLS 1.2.
+        pub fn min_version(mut self, version: ProtocolVersion) -> Self {
+            self.common.min_version = version;
+            self
+        }
+
+        /// The newest version to accept. Default: TLS 1.3.
+        pub fn max_version(mut self, version: ProtocolVersion) -> Self {
+            self.common.max_version = version;
+            self
+        }
+
+        /// The cipher suites of all versions, best first; a version without a suite here is not spoken. Default:
+        /// TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, and for TLS 1.2 the ECDHE
+        /// suites with ECDSA and RSA in the same order.
         pub fn cipher_suites(mut self, suites: impl IntoIterator<Item = CipherSuite>) -> Self {
             self.common.cipher_suites = suites.into_iter().collect();
             self

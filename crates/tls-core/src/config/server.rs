@@ -12,7 +12,7 @@ use crate::hooks::{
 };
 use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
-use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
+use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 
 /// How a server behaves. Cheap to clone; made by [`ServerConfig::builder`].
 ///
@@ -35,6 +35,7 @@ pub(crate) struct ServerSettings {
     pub(crate) common: Common,
     pub(crate) resolver: Arc<dyn CertificateResolver>,
     pub(crate) selector: Option<Arc<dyn ConfigSelector>>,
+    pub(crate) require_extended_main_secret: bool,
 }
 
 impl fmt::Debug for ServerSettings {
@@ -55,6 +56,7 @@ impl ServerConfig {
             certificates: Vec::new(),
             resolver: None,
             selector: None,
+            require_extended_main_secret: true,
         }
     }
 }
@@ -78,6 +80,7 @@ pub struct ServerConfigBuilder {
     certificates: Vec<CertifiedKey>,
     resolver: Option<Arc<dyn CertificateResolver>>,
     selector: Option<Arc<dyn ConfigSelector>>,
+    require_extended_main_secret: bool,
 }
 
 impl ServerConfigBuilder {
@@ -103,6 +106,14 @@ impl ServerConfigBuilder {
         self
     }
 
+    /// Accepts TLS 1.2 peers without the extended main secret (RFC 7627). Without it an attacker who terminates two
+    /// connections can make their secrets the same, and then pass off one as the other (triple handshake). Exporters
+    /// of such connections must not be relied on. Default: they are refused.
+    pub fn allow_missing_extended_main_secret(mut self) -> Self {
+        self.require_extended_main_secret = false;
+        self
+    }
+
     /// Checks the configuration, and warms up the random generator: the first time in a process this can take
     /// 190 ms, so do it before serving.
     ///
@@ -121,6 +132,7 @@ impl ServerConfigBuilder {
             common: self.common,
             resolver,
             selector: self.selector,
+            require_extended_main_secret: self.require_extended_main_secret,
         })))
     }
 }

@@ -1,0 +1,215 @@
+//! TLS 1.2, client side: the left-hand column of figure 1 in RFC 5246 section 7.3, from the ServerHello on.
+
+use std::sync::Arc;
+
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use super::chain::{read_chain_limits, verify_server_chain};
+use super::client::Offer;
+use super::keys::{Authenticated, FinishedVerified};
+use super::keys12::{Keys12, establish12, group_is_ecdhe};
+use super::signature::sign;
+use crate::config::ClientSettings;
+use crate::connection::Connection;
+use crate::crypto::key_exchange::{self, SharedSecret};
+use crate::crypto::suites::{Authentication, Suite};
+use crate::crypto::verification::algorithms_for_tls12;
+use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
+use crate::hooks::{CertificateQuery, CertifiedKey, PeerChain};
+use crate::messages::certificate_verify::CertificateVerify;
+use crate::messages::server_hello::ServerHello;
+use crate::messages::tls12::{
+    Certificate12, CertificateRef12, CertificateRequest12, CertificateStatus, ClientKeyExchange, ServerHelloDone,
+    ServerKeyExchange,
+};
+use crate::negotiated::{EarlyData, Negotiated};
+use crate::peer::Peer;
+use crate::registry::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::verify::{HandshakeSignatureVerified, verify_signature};
+
+/// Reads the server's flight, answers it, reads the server's Finished, and returns the connection.
+pub(super) async fn finish(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+    offer: &mut Offer,
+    hello: &ServerHello,
+) -> Result<Connection, Error> {
+    check_server_hello(config, offer, hello)?;
+    let suite = offer.suite()?;
+    let chain = read_certificate(peer, hello).await?;
+    let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
+    let (exchange, scheme, signed) = read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
+    let request = read_certificate_request(peer).await?;
+    peer.read::<ServerHelloDone>().await?;
+
+    let certified = match &request {
+        Some(request) => send_certificate(peer, config, request).await?,
+        None => None,
+    };
+    let keys = send_client_key_exchange(peer, config, offer, hello, suite, &exchange)?;
+    if let Some((certified, scheme)) = &certified {
+        send_certificate_verify(peer, certified, *scheme).await?;
+    }
+    peer.transcript.start(suite.hash);
+    keys.send_finished(peer)?;
+    let finished = keys.read_finished(peer).await?;
+
+    let negotiated = Negotiated {
+        version: ProtocolVersion::TLS12,
+        cipher_suite: suite.id,
+        group: exchange.group,
+        signature_scheme: Some(scheme),
+        alpn: hello.extensions.alpn.clone(),
+        server_name: offer.hello.extensions.server_name.take(),
+        peer_chain: Some(chain),
+        retried: false,
+        early_data: EarlyData::NotOffered,
+    };
+    Ok(establish12(peer, keys, negotiated, finished, Authenticated::ByCertificate((trusted, signed))))
+}
+
+/// What a ServerHello of TLS 1.2 must and must not say to us.
+fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHello) -> Result<(), Error> {
+    let extensions = &hello.extensions;
+    if !hello.session_id.is_empty() && hello.session_id == offer.hello.session_id {
+        // We offered no session: the id was there to look like TLS 1.2 to middleboxes.
+        return Err(Misbehaviour::IllegalParameter("session_id: no session was offered").into());
+    }
+    if let Some(chosen) = &extensions.alpn
+        && !offer.hello.extensions.alpn.as_ref().is_some_and(|names| names.contains(chosen))
+    {
+        return Err(Misbehaviour::NotOffered("application protocol").into());
+    }
+    match &extensions.renegotiation_info {
+        // RFC 5746 section 3.4.
+        Some(previous) if !previous.is_empty() => {
+            return Err(NothingInCommon::SecureRenegotiation.into());
+        }
+        None if config.require_renegotiation_info => return Err(NothingInCommon::SecureRenegotiation.into()),
+        _ => {}
+    }
+    if !extensions.extended_main_secret && config.require_extended_main_secret {
+        return Err(NothingInCommon::ExtendedMainSecret.into());
+    }
+    // RFC 8422 section 5.2.
+    if extensions.ec_point_formats.is_some_and(|formats| !formats.uncompressed) {
+        return Err(Misbehaviour::IllegalParameter("ec_point_formats without uncompressed").into());
+    }
+    Ok(())
+}
+
+/// Certificate (RFC 5246 7.4.2), and the OCSP response that may follow it (RFC 6066 section 8).
+async fn read_certificate(peer: &mut Peer<'_>, hello: &ServerHello) -> Result<PeerChain, Error> {
+    let message = peer.read::<Certificate12>().await?;
+    read_chain_limits(message.chain.len(), Side::Server)?;
+    let mut chain = PeerChain::new(message.chain);
+    chain.scts.clone_from(&hello.extensions.signed_certificate_timestamp);
+    // A server that said it would may still leave it out.
+    if hello.extensions.status_request
+        && peer.peek(HandshakeType::SERVER_KEY_EXCHANGE).await? == HandshakeType::CERTIFICATE_STATUS
+    {
+        chain.ocsp_response = Some(peer.read::<CertificateStatus>().await?.ocsp_response);
+    }
+    Ok(chain)
+}
+
+/// What the server's half of the key exchange comes to.
+struct Exchange {
+    group: NamedGroup,
+    server_public: Vec<u8>,
+}
+
+/// ServerKeyExchange (RFC 8422 section 5.4): the server's public key, signed together with both randoms.
+async fn read_server_key_exchange(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    offer: &Offer,
+    hello: &ServerHello,
+    chain: &PeerChain,
+    suite: &Suite,
+) -> Result<(Exchange, SignatureScheme, HandshakeSignatureVerified), Error> {
+    let message = peer.read::<ServerKeyExchange>().await?;
+    if !config.common.groups.contains(&message.group) || !group_is_ecdhe(message.group) {
+        return Err(Misbehaviour::NotOffered("group").into());
+    }
+    let scheme = message.scheme;
+    if !config.common.signature_schemes.contains(&scheme) {
+        return Err(Misbehaviour::NotOffered("signature scheme").into());
+    }
+    if Authentication::of(scheme) != suite.authentication {
+        return Err(Misbehaviour::IllegalParameter("signature scheme for the cipher suite").into());
+    }
+    let content = signed_params(&offer.hello.random, &hello.random, message.params());
+    let leaf = chain.certificates.first().ok_or(Misbehaviour::NoCertificate(Side::Server))?;
+    let signed = verify_signature(leaf, scheme, algorithms_for_tls12(scheme), &content, &message.signature)?;
+    Ok((Exchange { group: message.group, server_public: message.public }, scheme, signed))
+}
+
+/// The content of the signature in a ServerKeyExchange.
+pub(super) fn signed_params(client_random: &[u8; 32], server_random: &[u8; 32], params: &[u8]) -> Vec<u8> {
+    [client_random, server_random, params].concat()
+}
+
+/// The server may ask for our certificate (RFC 5246 7.4.4).
+async fn read_certificate_request(peer: &mut Peer<'_>) -> Result<Option<CertificateRequest12>, Error> {
+    match peer.peek(HandshakeType::SERVER_HELLO_DONE).await? {
+        HandshakeType::CERTIFICATE_REQUEST => peer.read().await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Our Certificate, empty where we have none that fits.
+async fn send_certificate(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    request: &CertificateRequest12,
+) -> Result<Option<(Arc<CertifiedKey>, SignatureScheme)>, Error> {
+    let schemes = request.signature_algorithms.iter().copied();
+    let schemes: Vec<_> = schemes.filter(|scheme| !algorithms_for_tls12(*scheme).is_empty()).collect();
+    let query = CertificateQuery {
+        server_name: None,
+        schemes: &schemes,
+        authorities: &request.certificate_authorities,
+        client_hello: None,
+    };
+    let chosen = super::chain::choose_client_certificate(peer, config, &query).await?;
+    let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
+    let mut message = Vec::new();
+    CertificateRef12 { chain }.encode_message(&mut message);
+    peer.send_encoded(&message)?;
+    Ok(chosen)
+}
+
+/// Our public key (RFC 8422 section 5.7), and the keys that follow from it.
+fn send_client_key_exchange(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    offer: &Offer,
+    hello: &ServerHello,
+    suite: &'static Suite,
+    exchange: &Exchange,
+) -> Result<Keys12, Error> {
+    let (public, premaster): (Vec<u8>, SharedSecret) =
+        key_exchange::respond(exchange.group, &exchange.server_public)?;
+    peer.send(&ClientKeyExchange { public })?;
+    Keys12::agree(
+        peer,
+        &config.common,
+        suite,
+        &premaster,
+        (&offer.hello.random, &hello.random),
+        hello.extensions.extended_main_secret,
+    )
+}
+
+/// CertificateVerify of TLS 1.2 signs all messages so far, not their hash (RFC 5246 7.4.8).
+async fn send_certificate_verify(
+    peer: &mut Peer<'_>,
+    certified: &CertifiedKey,
+    scheme: SignatureScheme,
+) -> Result<(), Error> {
+    let content = peer.transcript.buffered().unwrap_or_default().to_vec();
+    let signature = sign(peer, certified, scheme, algorithms_for_tls12(scheme), &content).await?;
+    peer.send(&CertificateVerify { scheme, signature })
+}

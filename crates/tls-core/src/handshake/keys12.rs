@@ -1,0 +1,89 @@
+//! The keys of a TLS 1.2 handshake, for both sides (RFC 5246 sections 6.3 and 8.1).
+
+use super::keys::{Authenticated, FinishedVerified};
+use crate::config::Common;
+use crate::connection::{Connection, Exporter};
+use crate::crypto::key_exchange::SharedSecret;
+use crate::crypto::suites::Suite;
+use crate::error::{Error, Misbehaviour, Side};
+use crate::key_schedule12::{KeyBlock, MainSecret12};
+use crate::messages::finished::Finished;
+use crate::messages::short_bytes::VerifyData;
+use crate::negotiated::Negotiated;
+use crate::peer::Peer;
+use crate::registry::NamedGroup;
+
+/// The main secret and what was made of it.
+pub(super) struct Keys12 {
+    suite: &'static Suite,
+    main: MainSecret12,
+    block: KeyBlock,
+    randoms: Box<([u8; 32], [u8; 32])>,
+}
+
+impl Keys12 {
+    /// From the premaster secret. With the extended main secret the transcript so far, up to ClientKeyExchange, goes
+    /// into it (RFC 7627 section 4).
+    pub(super) fn agree(
+        peer: &Peer<'_>,
+        common: &Common,
+        suite: &'static Suite,
+        premaster: &SharedSecret,
+        (client_random, server_random): (&[u8; 32], &[u8; 32]),
+        extended: bool,
+    ) -> Result<Self, Error> {
+        let main = match extended {
+            true => {
+                let session_hash = peer.transcript.hash_with_suffix(suite.hash, &[]);
+                MainSecret12::extended(suite.hash, premaster.as_bytes(), &session_hash)?
+            }
+            false => MainSecret12::new(suite.hash, premaster.as_bytes(), client_random, server_random)?,
+        };
+        if let Some(log) = &common.key_log {
+            log.log("CLIENT_RANDOM", client_random, main.as_bytes());
+        }
+        let block = main.key_block(suite, client_random, server_random)?;
+        Ok(Self { suite, main, block, randoms: Box::new((*client_random, *server_random)) })
+    }
+
+    /// change_cipher_spec, and Finished under the new keys (RFC 5246 7.1 and 7.4.9).
+    pub(super) fn send_finished(&self, peer: &mut Peer<'_>) -> Result<(), Error> {
+        peer.send_change_cipher_spec()?;
+        let keys = self.block.of(peer.side());
+        peer.set_write_keys12(self.suite, keys)?;
+        let verify_data = self.main.finished(peer.side(), &peer.transcript.hash())?;
+        peer.send(&Finished { verify_data: VerifyData::new(&verify_data).unwrap_or(VerifyData::EMPTY) })
+    }
+
+    /// The peer's change_cipher_spec and Finished.
+    pub(super) async fn read_finished(&self, peer: &mut Peer<'_>) -> Result<FinishedVerified, Error> {
+        let sender = peer.side().other();
+        peer.read_change_cipher_spec().await?;
+        peer.set_read_keys12(self.suite, self.block.of(sender))?;
+        let expected = self.main.finished(sender, &peer.transcript.hash())?;
+        let finished = peer.read::<Finished>().await?;
+        match crate::crypto::constant_time_eq(&expected, &finished.verify_data) {
+            true => Ok(FinishedVerified::new()),
+            false => Err(Misbehaviour::BadFinished.into()),
+        }
+    }
+}
+
+/// Turns the handshake into a connection.
+pub(super) fn establish12(
+    peer: &mut Peer<'_>,
+    keys: Keys12,
+    negotiated: Negotiated,
+    _: FinishedVerified,
+    _: Authenticated,
+) -> Connection {
+    let side = peer.side();
+    let (input, output) = peer.finish();
+    let exporter = Exporter::Tls12 { main: keys.main, randoms: keys.randoms };
+    Connection::new(side, input, output, None, None, exporter, negotiated)
+}
+
+/// Whether TLS 1.2 can use this group: the hybrids are for TLS 1.3.
+pub(super) const fn group_is_ecdhe(group: NamedGroup) -> bool {
+    matches!(group, NamedGroup::X25519 | NamedGroup::SECP256R1 | NamedGroup::SECP384R1 | NamedGroup::SECP521R1)
+}

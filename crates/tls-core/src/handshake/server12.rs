@@ -1,0 +1,213 @@
+//! TLS 1.2, server side: the right-hand column of figure 1 in RFC 5246 section 7.3, after the ClientHello.
+
+use std::sync::Arc;
+
+use super::chain::choose_server_certificate;
+use super::client12::signed_params;
+use super::keys::Authenticated;
+use super::keys12::{Keys12, establish12, group_is_ecdhe};
+use super::signature::sign;
+use crate::config::{Common, ServerSettings};
+use crate::connection::Connection;
+use crate::crypto::key_exchange::KeyExchange;
+use crate::crypto::random::HandshakeRandom;
+use crate::crypto::suites::{Authentication, Suite};
+use crate::crypto::verification::algorithms_for_tls12;
+use crate::error::{Error, Misbehaviour, NothingInCommon};
+use crate::hooks::CertifiedKey;
+use crate::messages::client_hello::{ClientHello, Compression};
+use crate::messages::extensions::PointFormats;
+use crate::messages::server_hello::{DOWNGRADE_TO_TLS12, ServerExtensions, ServerHello, ServerHelloMessage};
+use crate::messages::short_bytes::SessionId;
+use crate::messages::tls12::{
+    CertificateRef12, CertificateStatus, ClientKeyExchange, ServerHelloDone, ServerKeyExchange,
+};
+use crate::negotiated::{EarlyData, Negotiated};
+use crate::peer::Peer;
+use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+
+/// Answers the ClientHello, reads the client's flight, and returns the connection.
+pub(super) async fn respond(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    config: &ServerSettings,
+) -> Result<Connection, Error> {
+    check_client_hello(hello, config)?;
+    let group = choose_group(hello, &config.common)?;
+    let (certified, scheme) = choose_certificate(peer, hello, config).await?;
+    let suite = choose_suite(hello, &config.common, Authentication::of(scheme))?;
+    let alpn = super::server::choose_alpn(hello, &config.common)?;
+
+    let server_random = send_server_hello(peer, hello, suite, alpn.as_deref(), &certified, &config.common)?;
+    send_certificate(peer, hello, &certified)?;
+    let key_exchange = send_server_key_exchange(peer, hello, &server_random, group, &certified, scheme).await?;
+    peer.send(&ServerHelloDone)?;
+
+    let keys = read_client_key_exchange(peer, hello, &server_random, suite, &key_exchange, group, config).await?;
+    peer.transcript.start(suite.hash);
+    let finished = keys.read_finished(peer).await?;
+    keys.send_finished(peer)?;
+    peer.flush().await?;
+
+    let negotiated = Negotiated {
+        version: ProtocolVersion::TLS12,
+        cipher_suite: suite.id,
+        group,
+        signature_scheme: Some(scheme),
+        alpn,
+        server_name: hello.server_name().map(str::to_owned),
+        peer_chain: None,
+        retried: false,
+        early_data: EarlyData::NotOffered,
+    };
+    Ok(establish12(peer, keys, negotiated, finished, Authenticated::Anonymous))
+}
+
+fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<(), Error> {
+    let extensions = &hello.extensions;
+    if hello.compression == Compression::NoNull {
+        return Err(Misbehaviour::IllegalParameter("compression_methods without null").into());
+    }
+    // A client that could do better says that it fell back (RFC 7507 section 3).
+    if hello.cipher_suites.contains(&CipherSuite::TLS_FALLBACK_SCSV) && config.common.supports(ProtocolVersion::TLS13) {
+        return Err(Misbehaviour::InappropriateFallback.into());
+    }
+    // RFC 5746 section 3.6: this is a first handshake.
+    if extensions.renegotiation_info.as_ref().is_some_and(|previous| !previous.is_empty()) {
+        return Err(NothingInCommon::SecureRenegotiation.into());
+    }
+    if !extensions.extended_main_secret && config.require_extended_main_secret {
+        return Err(NothingInCommon::ExtendedMainSecret.into());
+    }
+    // RFC 8422 section 5.1.2.
+    if extensions.ec_point_formats.is_some_and(|formats| !formats.uncompressed) {
+        return Err(Misbehaviour::IllegalParameter("ec_point_formats without uncompressed").into());
+    }
+    Ok(())
+}
+
+/// Our best group that the client has too. A client that names none might not know ours (RFC 8422 section 4).
+fn choose_group(hello: &ClientHello, common: &Common) -> Result<NamedGroup, Error> {
+    let theirs = hello.supported_groups();
+    let mut ours = common.groups.iter().copied().filter(|group| group_is_ecdhe(*group));
+    ours.find(|group| theirs.contains(group)).ok_or_else(|| NothingInCommon::Group { theirs: theirs.to_vec() }.into())
+}
+
+/// A chain whose key fits the client's signature schemes and a common cipher suite.
+async fn choose_certificate(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    config: &ServerSettings,
+) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
+    let usable = |scheme: &SignatureScheme| {
+        !algorithms_for_tls12(*scheme).is_empty()
+            && common_suites(hello, &config.common).any(|suite| suite.authentication == Authentication::of(*scheme))
+    };
+    if common_suites(hello, &config.common).next().is_none() {
+        return Err(NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into());
+    }
+    let schemes: Vec<_> = hello.signature_algorithms().iter().copied().filter(usable).collect();
+    choose_server_certificate(peer, hello, config, &schemes).await
+}
+
+fn common_suites<'a>(hello: &'a ClientHello, common: &'a Common) -> impl Iterator<Item = &'static Suite> + use<'a> {
+    common.suites(ProtocolVersion::TLS12).filter(|suite| hello.cipher_suites.contains(&suite.id))
+}
+
+/// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
+fn choose_suite(
+    hello: &ClientHello,
+    common: &Common,
+    authentication: Authentication,
+) -> Result<&'static Suite, Error> {
+    let fitting = common_suites(hello, common).filter(|suite| suite.authentication == authentication);
+    super::server::prefer(hello, fitting)
+        .ok_or_else(|| NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into())
+}
+
+/// ServerHello (RFC 5246 7.4.1.3); returns its random.
+fn send_server_hello(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    suite: &Suite,
+    alpn: Option<&[u8]>,
+    certified: &CertifiedKey,
+    common: &Common,
+) -> Result<[u8; 32], Error> {
+    let mut random = HandshakeRandom::new()?.take::<32>()?;
+    if common.supports(ProtocolVersion::TLS13)
+        && let Some(end) = random.last_chunk_mut()
+    {
+        *end = DOWNGRADE_TO_TLS12;
+    }
+    let theirs = &hello.extensions;
+    let secure_renegotiation = theirs.renegotiation_info.is_some()
+        || hello.cipher_suites.contains(&CipherSuite::TLS_EMPTY_RENEGOTIATION_INFO_SCSV);
+    peer.send(&ServerHelloMessage::Hello(ServerHello {
+        legacy_version: ProtocolVersion::TLS12,
+        random,
+        session_id: SessionId::EMPTY,
+        cipher_suite: suite.id,
+        extensions: ServerExtensions {
+            server_name: hello.server_name().is_some(),
+            status_request: theirs.status_request && certified.ocsp_response().is_some(),
+            extended_main_secret: theirs.extended_main_secret,
+            renegotiation_info: secure_renegotiation.then(Vec::new),
+            ec_point_formats: theirs.ec_point_formats.map(|_| PointFormats { uncompressed: true }),
+            alpn: alpn.map(<[u8]>::to_vec),
+            signed_certificate_timestamp: certified
+                .scts()
+                .filter(|_| theirs.signed_certificate_timestamp)
+                .map(<[u8]>::to_vec),
+            ..ServerExtensions::default()
+        },
+    }))?;
+    Ok(random)
+}
+
+/// Our chain, and the OCSP response if the client asked for it and we have one (RFC 6066 section 8).
+fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
+    let mut message = Vec::new();
+    CertificateRef12 { chain: certified.chain() }.encode_message(&mut message);
+    peer.send_encoded(&message)?;
+    match certified.ocsp_response() {
+        Some(response) if hello.extensions.status_request => {
+            peer.send(&CertificateStatus { ocsp_response: response.to_vec() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Our public key, signed together with both randoms (RFC 8422 section 5.4).
+async fn send_server_key_exchange(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    server_random: &[u8; 32],
+    group: NamedGroup,
+    certified: &CertifiedKey,
+    scheme: SignatureScheme,
+) -> Result<Box<KeyExchange>, Error> {
+    let key_exchange = Box::new(KeyExchange::start(&[group])?);
+    let public = key_exchange.shares()?.pop().map(|(_, public)| public).unwrap_or_default();
+    let mut message = ServerKeyExchange { group, public, scheme, signature: Vec::new() };
+    let content = signed_params(&hello.random, server_random, &message.params());
+    message.signature = sign(peer, certified, scheme, algorithms_for_tls12(scheme), &content).await?;
+    peer.send(&message)?;
+    Ok(key_exchange)
+}
+
+/// The client's public key (RFC 8422 section 5.7), and the keys that follow from it.
+async fn read_client_key_exchange(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    server_random: &[u8; 32],
+    suite: &'static Suite,
+    key_exchange: &KeyExchange,
+    group: NamedGroup,
+    config: &ServerSettings,
+) -> Result<Keys12, Error> {
+    let message = peer.read::<ClientKeyExchange>().await?;
+    let premaster = key_exchange.complete(group, &message.public)?;
+    let randoms = (&hello.random, server_random);
+    Keys12::agree(peer, &config.common, suite, &premaster, randoms, hello.extensions.extended_main_secret)
+}
