@@ -87,6 +87,9 @@ impl fmt::Display for Misbehaviour {
             }
             Self::BadSignature(scheme) => write!(f, "the handshake's {scheme} signature does not verify"),
             Self::BadFinished => f.write_str("Finished does not verify"),
+            Self::InappropriateFallback => {
+                f.write_str("the client fell back to an older version than both sides speak")
+            }
             Self::NoCertificate(side) => write!(f, "the {side} presented no certificate"),
         }
     }
@@ -101,6 +104,8 @@ impl fmt::Display for NothingInCommon {
             Self::SignatureScheme { theirs } => {
                 write!(f, "no certificate for the peer's signature schemes {theirs:?}")
             }
+            Self::ExtendedMainSecret => f.write_str("the peer has no extended main secret (RFC 7627)"),
+            Self::SecureRenegotiation => f.write_str("the peer has no secure renegotiation (RFC 5746)"),
             Self::ApplicationProtocol { theirs, ours } => {
                 write!(
                     f,

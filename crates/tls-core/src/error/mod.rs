@@ -154,6 +154,8 @@ pub enum Misbehaviour {
     BadSignature(SignatureScheme),
     /// A Finished that does not verify.
     BadFinished,
+    /// The client says that it fell back to an older version, but we speak a better one (RFC 7507).
+    InappropriateFallback,
     /// A server without certificate, or a client without a required one.
     NoCertificate(Side),
 }
@@ -182,6 +184,10 @@ pub enum NothingInCommon {
         /// What the peer offered.
         theirs: Vec<SignatureScheme>,
     },
+    /// TLS 1.2 without the extended main secret (RFC 7627), which we require.
+    ExtendedMainSecret,
+    /// TLS 1.2 without secure renegotiation (RFC 5746), or in the middle of one.
+    SecureRenegotiation,
     /// No application protocol.
     ApplicationProtocol {
         /// What the peer offered.

@@ -2,7 +2,8 @@
 
 use rustls_pki_types::ServerName;
 
-use super::client13;
+use super::keys12::group_is_ecdhe;
+use super::{client12, client13};
 use crate::config::{ClientConfig, ClientSettings};
 use crate::connection::Connection;
 use crate::crypto::key_exchange::KeyExchange;
@@ -12,7 +13,7 @@ use crate::error::{Error, Misbehaviour, NothingInCommon};
 use crate::messages::alpn::ProtocolNames;
 use crate::messages::client_extensions::ClientExtensions;
 use crate::messages::client_hello::{ClientHello, Compression};
-use crate::messages::extensions::{Place, check_placement};
+use crate::messages::extensions::{Place, PointFormats, check_placement};
 use crate::messages::key_share::KeyShareEntry;
 use crate::messages::server_hello::{HelloRetryRequest, ServerHello, ServerHelloMessage};
 use crate::messages::short_bytes::SessionId;
@@ -46,7 +47,10 @@ async fn handshake(
 ) -> Result<Connection, Error> {
     let mut offer = send_client_hello(peer, config, server_name)?;
     let hello = read_server_hello(peer, &mut offer, config).await?;
-    client13::finish(peer, config, server_name, &mut offer, &hello).await
+    match hello.version() {
+        ProtocolVersion::TLS13 => client13::finish(peer, config, server_name, &mut offer, &hello).await,
+        _ => client12::finish(peer, config, server_name, &mut offer, &hello).await,
+    }
 }
 
 /// What was offered, to check the answers against.
@@ -85,12 +89,15 @@ fn send_client_hello(
     server_name: &ServerName<'static>,
 ) -> Result<Box<Offer>, Error> {
     let mut random = HandshakeRandom::new()?;
-    let key_exchange = KeyExchange::start(&config.key_shares)?;
-    let session_id = match config.middlebox_compatibility {
+    let common = &config.common;
+    let offers13 = common.supports(ProtocolVersion::TLS13);
+    let offers12 = common.supports(ProtocolVersion::TLS12);
+    let key_exchange = KeyExchange::start(if offers13 { &config.key_shares } else { &[] })?;
+    let session_id = match config.middlebox_compatibility && offers13 {
         true => SessionId::from(random.take::<32>()?),
         false => SessionId::EMPTY,
     };
-    let common = &config.common;
+    let groups = common.groups.iter().copied().filter(|group| offers13 || group_is_ecdhe(*group));
     let extensions = ClientExtensions {
         server_name: match server_name {
             ServerName::DnsName(name) if config.send_server_name => {
@@ -99,20 +106,24 @@ fn send_client_hello(
             }
             _ => None,
         },
-        supported_groups: Some(common.groups.clone()),
+        supported_groups: Some(groups.collect()),
         signature_algorithms: Some(common.signature_schemes.clone()),
         alpn: ProtocolNames::new(&common.alpn),
         status_request: true,
         signed_certificate_timestamp: true,
-        supported_versions: Some(vec![ProtocolVersion::TLS13]),
-        key_shares: Some(key_shares(&key_exchange)?),
+        supported_versions: offers13.then(|| common.versions()),
+        key_shares: if offers13 { Some(key_shares(&key_exchange)?) } else { None },
+        ec_point_formats: offers12.then_some(PointFormats { uncompressed: true }),
+        extended_main_secret: offers12,
+        // A first handshake has nothing to repeat (RFC 5746 section 3.4).
+        renegotiation_info: offers12.then(Vec::new),
         ..ClientExtensions::default()
     };
     let hello = ClientHello {
         legacy_version: ProtocolVersion::TLS12,
         random: random.take::<32>()?,
         session_id,
-        cipher_suites: common.cipher_suites.clone(),
+        cipher_suites: common.versions().into_iter().flat_map(|version| common.suites(version)).map(|suite| suite.id).collect(),
         compression: Compression::OnlyNull,
         extensions,
     };
@@ -122,7 +133,9 @@ fn send_client_hello(
     peer.output.finish_flight()?;
     peer.output.set_legacy_version(ProtocolVersion::TLS12);
     peer.output.set_padding(common.padding);
-    peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
+    if offers13 {
+        peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
+    }
     Ok(Box::new(Offer {
         hello,
         key_exchange,
@@ -148,8 +161,10 @@ async fn read_server_hello(
     let (answer, bytes) = peer.read_unhashed::<ServerHelloMessage>().await?;
     let (hello, bytes) = match answer {
         ServerHelloMessage::Hello(hello) => {
-            let suite = check_server_hello(offer, &hello)?;
-            peer.transcript.start(suite.hash);
+            match choose_version(config, offer, &hello)? {
+                ProtocolVersion::TLS13 => peer.transcript.start(check_server_hello13(offer, &hello)?.hash),
+                _ => check_server_hello12(offer, &hello)?,
+            }
             (Box::new(hello), bytes)
         }
         ServerHelloMessage::Retry(retry) => {
@@ -158,7 +173,10 @@ async fn read_server_hello(
             let ServerHelloMessage::Hello(hello) = answer else {
                 return Err(Misbehaviour::BadRetryRequest("second").into());
             };
-            check_server_hello(offer, &hello)?;
+            if hello.version() != ProtocolVersion::TLS13 {
+                return Err(Misbehaviour::Mismatch("the version of HelloRetryRequest").into());
+            }
+            check_server_hello13(offer, &hello)?;
             (Box::new(hello), bytes)
         }
     };
@@ -174,7 +192,7 @@ fn send_second_client_hello(
     retry: &HelloRetryRequest,
     retry_bytes: &[u8],
 ) -> Result<(), Error> {
-    if retry.supported_version != Some(ProtocolVersion::TLS13) {
+    if retry.supported_version != Some(ProtocolVersion::TLS13) || !config.common.supports(ProtocolVersion::TLS13) {
         return Err(Misbehaviour::IllegalParameter("version of HelloRetryRequest").into());
     }
     if retry.legacy_version != ProtocolVersion::TLS12 {
@@ -191,7 +209,8 @@ fn send_second_client_hello(
             .filter(unasked)
             .collect::<Vec<_>>(),
     )?;
-    let suite = check_choice(offer, retry.cipher_suite, &retry.session_id)?;
+    let suite = check_choice(offer, ProtocolVersion::TLS13, retry.cipher_suite)?;
+    check_session_id(offer, &retry.session_id)?;
     offer.suite = Some(suite);
     offer.was_retried = true;
 
@@ -222,54 +241,70 @@ fn send_second_client_hello(
     peer.send(hello)
 }
 
-/// Checks what must hold for a ServerHello whatever comes next (section 4.1.3).
-fn check_server_hello(offer: &mut Offer, hello: &ServerHello) -> Result<&'static Suite, Error> {
+/// The version that the server chose, by supported_versions if it is TLS 1.3 (section 4.2.1).
+fn choose_version(
+    config: &ClientSettings,
+    offer: &Offer,
+    hello: &ServerHello,
+) -> Result<ProtocolVersion, Error> {
+    let common = &config.common;
     match hello.extensions.supported_version {
-        Some(ProtocolVersion::TLS13) => {}
-        Some(version) if version > ProtocolVersion::TLS12 => {
-            return Err(Misbehaviour::NotOffered("version in supported_versions").into());
+        Some(ProtocolVersion::TLS13) if common.supports(ProtocolVersion::TLS13) => Ok(ProtocolVersion::TLS13),
+        // It is for TLS 1.3 and later only.
+        Some(_) => {
+            offer.check_offered(&[ExtensionType::SUPPORTED_VERSIONS])?;
+            Err(Misbehaviour::IllegalParameter("version in supported_versions").into())
         }
-        Some(_) => return Err(Misbehaviour::IllegalParameter("version in supported_versions").into()),
-        None if hello.downgrade_sentinel().is_some() => return Err(Misbehaviour::Downgraded.into()),
-        None => {
-            return Err(NothingInCommon::Version {
-                theirs: vec![hello.legacy_version],
-            }
-            .into());
+        None if common.supports(ProtocolVersion::TLS13) && hello.downgrade_sentinel().is_some() => {
+            Err(Misbehaviour::Downgraded.into())
         }
+        None if hello.legacy_version == ProtocolVersion::TLS12 && common.supports(ProtocolVersion::TLS12) => {
+            Ok(ProtocolVersion::TLS12)
+        }
+        None => Err(NothingInCommon::Version { theirs: vec![hello.legacy_version] }.into()),
     }
+}
+
+/// What must hold for a ServerHello of TLS 1.3 (section 4.1.3).
+fn check_server_hello13(offer: &mut Offer, hello: &ServerHello) -> Result<&'static Suite, Error> {
     if hello.legacy_version != ProtocolVersion::TLS12 {
         return Err(Misbehaviour::IllegalParameter("legacy_version").into());
     }
     offer.check_offered(&hello.extensions.extension_types)?;
     check_placement(&hello.extensions.extension_types, Place::ServerHello)?;
-    let suite = check_choice(offer, hello.cipher_suite, &hello.session_id)?;
+    check_session_id(offer, &hello.session_id)?;
+    let suite = check_choice(offer, ProtocolVersion::TLS13, hello.cipher_suite)?;
     if offer.suite.is_some_and(|first| first.id != suite.id) {
         return Err(Misbehaviour::Mismatch("the cipher suite of HelloRetryRequest").into());
     }
     offer.suite = Some(suite);
-    let share = hello
-        .extensions
-        .key_share
-        .as_ref()
-        .ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
+    let missing = Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE);
+    let share = hello.extensions.key_share.as_ref().ok_or(missing)?;
     if offer.retry_group.is_some_and(|group| group != share.group) {
         return Err(Misbehaviour::Mismatch("the group of HelloRetryRequest").into());
     }
     Ok(suite)
 }
 
-/// The fields that ServerHello and HelloRetryRequest have in common.
-fn check_choice(
-    offer: &Offer,
-    suite: CipherSuite,
-    session_id_echo: &SessionId,
-) -> Result<&'static Suite, Error> {
-    if *session_id_echo != offer.hello.session_id {
-        return Err(Misbehaviour::Mismatch("legacy_session_id_echo").into());
+/// The same for TLS 1.2 (RFC 5246 7.4.1.3), as far as it does not depend on the configuration.
+fn check_server_hello12(offer: &mut Offer, hello: &ServerHello) -> Result<(), Error> {
+    offer.check_offered(&hello.extensions.extension_types)?;
+    check_placement(&hello.extensions.extension_types, Place::ServerHello12)?;
+    offer.suite = Some(check_choice(offer, ProtocolVersion::TLS12, hello.cipher_suite)?);
+    Ok(())
+}
+
+/// Servers of TLS 1.3 repeat our session id (section 4.1.3).
+fn check_session_id(offer: &Offer, echo: &SessionId) -> Result<(), Error> {
+    match *echo == offer.hello.session_id {
+        true => Ok(()),
+        false => Err(Misbehaviour::Mismatch("legacy_session_id_echo").into()),
     }
-    if !offer.hello.cipher_suites.contains(&suite) {
-        return Err(Misbehaviour::NotOffered("cipher suite").into());
-    }
-    suites::suite13(suite).ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
+}
+
+/// The suite must be one we offered, and of the version that was chosen.
+fn check_choice(offer: &Offer, version: ProtocolVersion, suite: CipherSuite) -> Result<&'static Suite, Error> {
+    suites::suite(suite)
+        .filter(|chosen| chosen.version == version && offer.hello.cipher_suites.contains(&suite))
+        .ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())
 }

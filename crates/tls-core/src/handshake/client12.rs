@@ -1,12 +1,10 @@
 //! TLS 1.2, client side: the left-hand column of figure 1 in RFC 5246 section 7.3, from the ServerHello on.
 
-use std::sync::Arc;
-
 use rustls_pki_types::{CertificateDer, ServerName};
 
-use super::chain::{read_chain_limits, verify_server_chain};
+use super::chain::{Chosen, check_length, choose_client_certificate, verify_server_chain};
 use super::client::Offer;
-use super::keys::{Authenticated, FinishedVerified};
+use super::keys::Authenticated;
 use super::keys12::{Keys12, establish12, group_is_ecdhe};
 use super::signature::sign;
 use crate::config::ClientSettings;
@@ -15,7 +13,7 @@ use crate::crypto::key_exchange::{self, SharedSecret};
 use crate::crypto::suites::{Authentication, Suite};
 use crate::crypto::verification::algorithms_for_tls12;
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
-use crate::hooks::{CertificateQuery, CertifiedKey, PeerChain};
+use crate::hooks::{CertifiedKey, PeerChain};
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::server_hello::ServerHello;
 use crate::messages::tls12::{
@@ -102,7 +100,7 @@ fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHell
 /// Certificate (RFC 5246 7.4.2), and the OCSP response that may follow it (RFC 6066 section 8).
 async fn read_certificate(peer: &mut Peer<'_>, hello: &ServerHello) -> Result<PeerChain, Error> {
     let message = peer.read::<Certificate12>().await?;
-    read_chain_limits(message.chain.len(), Side::Server)?;
+    check_length(message.chain.len(), Side::Server)?;
     let mut chain = PeerChain::new(message.chain);
     chain.scts.clone_from(&hello.extensions.signed_certificate_timestamp);
     // A server that said it would may still leave it out.
@@ -137,7 +135,7 @@ async fn read_server_key_exchange(
     if !config.common.signature_schemes.contains(&scheme) {
         return Err(Misbehaviour::NotOffered("signature scheme").into());
     }
-    if Authentication::of(scheme) != suite.authentication {
+    if suite.authentication != Some(Authentication::of(scheme)) {
         return Err(Misbehaviour::IllegalParameter("signature scheme for the cipher suite").into());
     }
     let content = signed_params(&offer.hello.random, &hello.random, message.params());
@@ -164,16 +162,10 @@ async fn send_certificate(
     peer: &mut Peer<'_>,
     config: &ClientSettings,
     request: &CertificateRequest12,
-) -> Result<Option<(Arc<CertifiedKey>, SignatureScheme)>, Error> {
+) -> Result<Option<Chosen>, Error> {
     let schemes = request.signature_algorithms.iter().copied();
     let schemes: Vec<_> = schemes.filter(|scheme| !algorithms_for_tls12(*scheme).is_empty()).collect();
-    let query = CertificateQuery {
-        server_name: None,
-        schemes: &schemes,
-        authorities: &request.certificate_authorities,
-        client_hello: None,
-    };
-    let chosen = super::chain::choose_client_certificate(peer, config, &query).await?;
+    let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
     CertificateRef12 { chain }.encode_message(&mut message);

@@ -34,7 +34,7 @@ pub(super) async fn finish(
     let alpn = read_encrypted_extensions(peer, offer).await?;
     let request = read_certificate_request(peer).await?;
     let chain = read_certificate(peer, offer).await?;
-    let trusted = verify_chain(peer, config, server_name, &chain).await?;
+    let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
     let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
     let finished = keys.read_finished(peer).await?;
 
@@ -158,19 +158,6 @@ fn into_chain(message: Certificate) -> PeerChain {
     chain
 }
 
-/// Asks the verifier whether the chain is good for the name we want.
-async fn verify_chain(
-    peer: &mut Peer<'_>,
-    config: &ClientSettings,
-    server_name: &ServerName<'static>,
-    chain: &PeerChain,
-) -> Result<PeerVerified, Error> {
-    let request = VerifyRequest::new(chain, ExpectedPeer::Server(server_name), (config.common.clock)());
-    let context = Arc::clone(&peer.context);
-    let answer = config.verifier.verify(&request, &context);
-    peer.ask("PeerVerifier", answer).await.map_err(Error::from)
-}
-
 /// The server's proof that it has the key of its leaf.
 async fn read_certificate_verify(
     peer: &mut Peer<'_>,
@@ -194,7 +181,8 @@ async fn send_certificate(
     config: &ClientSettings,
     request: &CertificateRequest,
 ) -> Result<(), Error> {
-    let chosen = choose_certificate(peer, config, request).await?;
+    let schemes = schemes_for_handshake(&request.signature_algorithms);
+    let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
     CertificateRef {
@@ -209,33 +197,4 @@ async fn send_certificate(
         Some((certified, scheme)) => send_certificate_verify(peer, Side::Client, certified, *scheme).await,
         None => Ok(()),
     }
-}
-
-async fn choose_certificate(
-    peer: &mut Peer<'_>,
-    config: &ClientSettings,
-    request: &CertificateRequest,
-) -> Result<Option<(Arc<CertifiedKey>, SignatureScheme)>, Error> {
-    const HOOK: &str = "CertificateResolver";
-    let Some(resolver) = &config.resolver else {
-        return Ok(None);
-    };
-    let schemes = super::signature::schemes_for_handshake(&request.signature_algorithms);
-    let query = CertificateQuery {
-        server_name: None,
-        schemes: &schemes,
-        authorities: &request.certificate_authorities,
-        client_hello: None,
-    };
-    let context = Arc::clone(&peer.context);
-    let answer = resolver.resolve(&query, &context);
-    let chosen = peer
-        .ask(HOOK, answer)
-        .await
-        .map_err(|source| Error::hook(HOOK, source))?;
-    Ok(chosen.and_then(|certified| {
-        certified
-            .choose_scheme(&schemes)
-            .map(|scheme| (certified, scheme))
-    }))
 }

@@ -1,9 +1,13 @@
 //! The handshake: one straight-line async function per side and version, in the order of the RFC's figure.
 
+mod chain;
 mod client;
+mod client12;
 mod client13;
 mod keys;
+mod keys12;
 mod server;
+mod server12;
 mod server13;
 mod signature;
 

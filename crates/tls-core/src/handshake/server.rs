@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::server13;
-use crate::config::ServerConfig;
+use super::{server12, server13};
+use crate::config::{Common, ServerConfig};
 use crate::connection::Connection;
+use crate::crypto::aead::AeadAlgorithm;
+use crate::crypto::suites::Suite;
 use crate::error::{Error, NothingInCommon};
 use crate::messages::client_hello::ClientHello;
 use crate::peer::Peer;
@@ -31,9 +33,13 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
     let selected = select_config(peer, config, &hello).await?;
     let config = &selected.as_ref().unwrap_or(config).0;
     peer.output.set_padding(config.common.padding);
-    choose_version(&hello)?;
-    let responded = server13::respond(peer, hello, config).await?;
-    server13::finish(peer, responded).await
+    match choose_version(&hello, &config.common)? {
+        ProtocolVersion::TLS13 => {
+            let responded = server13::respond(peer, hello, config).await?;
+            server13::finish(peer, responded).await
+        }
+        _ => server12::respond(peer, &hello, config).await,
+    }
 }
 
 async fn read_client_hello(peer: &mut Peer<'_>) -> Result<Box<ClientHello>, Error> {
@@ -63,12 +69,47 @@ async fn select_config(
         .map_err(|source| Error::hook(HOOK, source))
 }
 
-/// TLS 1.3 is offered by supported_versions alone (section 4.2.1); without it legacy_version counts.
-fn choose_version(hello: &ClientHello) -> Result<ProtocolVersion, Error> {
-    let offered = match &hello.extensions.supported_versions {
-        Some(versions) if versions.contains(&ProtocolVersion::TLS13) => return Ok(ProtocolVersion::TLS13),
-        Some(versions) => versions.clone(),
-        None => vec![hello.legacy_version],
-    };
-    Err(NothingInCommon::Version { theirs: offered }.into())
+/// The best version that both sides have: by supported_versions if the client sent it, else by legacy_version, its
+/// best (section 4.2.1).
+fn choose_version(hello: &ClientHello, common: &Common) -> Result<ProtocolVersion, Error> {
+    let ours = common.versions();
+    match &hello.extensions.supported_versions {
+        Some(theirs) => ours
+            .into_iter()
+            .find(|version| theirs.contains(version))
+            .ok_or_else(|| NothingInCommon::Version { theirs: theirs.clone() }.into()),
+        None if hello.legacy_version >= ProtocolVersion::TLS12 && ours.contains(&ProtocolVersion::TLS12) => {
+            Ok(ProtocolVersion::TLS12)
+        }
+        None => Err(NothingInCommon::Version { theirs: vec![hello.legacy_version] }.into()),
+    }
+}
+
+/// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
+pub(super) fn choose_suite(
+    hello: &ClientHello,
+    ours: impl Iterator<Item = &'static Suite>,
+) -> Result<&'static Suite, Error> {
+    let position = |suite: &Suite| hello.cipher_suites.iter().position(|theirs| *theirs == suite.id);
+    let common: Vec<_> = ours.filter_map(|suite| position(suite).map(|position| (position, suite))).collect();
+    let first = common.iter().min_by_key(|(position, _)| *position).map(|(_, suite)| *suite);
+    match first {
+        Some(chacha) if chacha.aead == AeadAlgorithm::ChaCha20Poly1305 => Ok(chacha),
+        _ => common
+            .first()
+            .map(|(_, suite)| *suite)
+            .ok_or_else(|| NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into()),
+    }
+}
+
+/// The first of our protocols that the client offers (RFC 7301 section 3.2).
+pub(super) fn choose_alpn(hello: &ClientHello, common: &Common) -> Result<Option<Vec<u8>>, Error> {
+    let Some(theirs) = &hello.extensions.alpn else { return Ok(None) };
+    if common.alpn.is_empty() {
+        return Ok(None);
+    }
+    match common.alpn.iter().find(|name| theirs.contains(name)) {
+        Some(name) => Ok(Some(name.clone())),
+        None => Err(NothingInCommon::ApplicationProtocol { theirs: theirs.to_vec(), ours: common.alpn.clone() }.into()),
+    }
 }

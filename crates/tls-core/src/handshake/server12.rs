@@ -6,6 +6,7 @@ use super::chain::choose_server_certificate;
 use super::client12::signed_params;
 use super::keys::Authenticated;
 use super::keys12::{Keys12, establish12, group_is_ecdhe};
+use super::server::{choose_alpn, choose_suite};
 use super::signature::sign;
 use crate::config::{Common, ServerSettings};
 use crate::connection::Connection;
@@ -35,8 +36,10 @@ pub(super) async fn respond(
     check_client_hello(hello, config)?;
     let group = choose_group(hello, &config.common)?;
     let (certified, scheme) = choose_certificate(peer, hello, config).await?;
-    let suite = choose_suite(hello, &config.common, Authentication::of(scheme))?;
-    let alpn = super::server::choose_alpn(hello, &config.common)?;
+    let authentication = Authentication::of(scheme);
+    let fitting = config.common.suites(ProtocolVersion::TLS12).filter(|suite| suite.authentication == Some(authentication));
+    let suite = choose_suite(hello, fitting)?;
+    let alpn = choose_alpn(hello, &config.common)?;
 
     let server_random = send_server_hello(peer, hello, suite, alpn.as_deref(), &certified, &config.common)?;
     send_certificate(peer, hello, &certified)?;
@@ -101,7 +104,7 @@ async fn choose_certificate(
 ) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
     let usable = |scheme: &SignatureScheme| {
         !algorithms_for_tls12(*scheme).is_empty()
-            && common_suites(hello, &config.common).any(|suite| suite.authentication == Authentication::of(*scheme))
+            && common_suites(hello, &config.common).any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
     };
     if common_suites(hello, &config.common).next().is_none() {
         return Err(NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into());
@@ -112,17 +115,6 @@ async fn choose_certificate(
 
 fn common_suites<'a>(hello: &'a ClientHello, common: &'a Common) -> impl Iterator<Item = &'static Suite> + use<'a> {
     common.suites(ProtocolVersion::TLS12).filter(|suite| hello.cipher_suites.contains(&suite.id))
-}
-
-/// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
-fn choose_suite(
-    hello: &ClientHello,
-    common: &Common,
-    authentication: Authentication,
-) -> Result<&'static Suite, Error> {
-    let fitting = common_suites(hello, common).filter(|suite| suite.authentication == authentication);
-    super::server::prefer(hello, fitting)
-        .ok_or_else(|| NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into())
 }
 
 /// ServerHello (RFC 5246 7.4.1.3); returns its random.

@@ -1,16 +1,16 @@
 //! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
 
-use std::sync::Arc;
-
+use super::chain::choose_server_certificate;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::server::{choose_alpn, choose_suite};
 use super::signature::{schemes_for_handshake, send_certificate_verify};
 use crate::config::{Common, ServerSettings};
 use crate::connection::Connection;
 use crate::crypto::key_exchange;
 use crate::crypto::random::HandshakeRandom;
-use crate::crypto::suites::{self, Suite};
+use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
-use crate::hooks::{CertificateQuery, CertifiedKey};
+use crate::hooks::CertifiedKey;
 use crate::key_schedule::ApplicationSecrets;
 use crate::messages::certificate::CertificateRef;
 use crate::messages::client_hello::{ClientHello, Compression};
@@ -20,7 +20,7 @@ use crate::messages::key_share::KeyShareEntry;
 use crate::messages::server_hello::{HelloRetryRequest, ServerExtensions, ServerHello, ServerHelloMessage};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
-use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::registry::{ExtensionType, NamedGroup, ProtocolVersion};
 
 /// Early data of a client that believes it may send some is skipped up to this many bytes: what tickets commonly
 /// allow (16 KiB), a few times over, records' overhead included.
@@ -40,11 +40,12 @@ pub(super) async fn respond(
     config: &ServerSettings,
 ) -> Result<Responded, Error> {
     check_client_hello(&hello)?;
-    let suite = choose_suite(&hello, &config.common)?;
+    let suite = choose_suite(&hello, config.common.suites(ProtocolVersion::TLS13))?;
     peer.transcript.start(suite.hash);
     let (hello, group, retried) = retry_if_no_usable_share(peer, hello, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
-    let (certified, scheme) = choose_certificate(peer, &hello, config).await?;
+    let schemes = schemes_for_handshake(hello.signature_algorithms());
+    let (certified, scheme) = choose_server_certificate(peer, &hello, config, &schemes).await?;
 
     let keys = send_server_hello(peer, &hello, suite, group, retried, &config.common)?;
     send_encrypted_extensions(peer, &hello, alpn.as_deref())?;
@@ -122,23 +123,6 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
         Some((missing, _)) => Err(Misbehaviour::MissingExtension(missing).into()),
         None => Ok(()),
     }
-}
-
-/// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
-fn choose_suite(hello: &ClientHello, common: &Common) -> Result<&'static Suite, Error> {
-    let ours = &common.cipher_suites;
-    let theirs = &hello.cipher_suites;
-    let first = theirs.iter().find(|suite| ours.contains(suite));
-    let chosen = match first {
-        Some(chacha) if *chacha == CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => first,
-        _ => ours.iter().find(|suite| theirs.contains(suite)),
-    };
-    chosen.and_then(|suite| suites::suite13(*suite)).ok_or_else(|| {
-        NothingInCommon::CipherSuite {
-            theirs: theirs.clone(),
-        }
-        .into()
-    })
 }
 
 /// Our best group for which the client sent a share; where there is none, but a common group, the client is asked
@@ -246,62 +230,6 @@ fn check_second_client_hello(
         Some([share]) if share.group == group => Ok(()),
         _ => Err(Misbehaviour::IllegalParameter("key_share after HelloRetryRequest").into()),
     }
-}
-
-/// The first of our protocols that the client offers (RFC 7301 section 3.2).
-fn choose_alpn(hello: &ClientHello, common: &Common) -> Result<Option<Vec<u8>>, Error> {
-    let Some(theirs) = &hello.extensions.alpn else {
-        return Ok(None);
-    };
-    if common.alpn.is_empty() {
-        return Ok(None);
-    }
-    match common.alpn.iter().find(|name| theirs.contains(name)) {
-        Some(name) => Ok(Some(name.clone())),
-        None => Err(NothingInCommon::ApplicationProtocol {
-            theirs: theirs.to_vec(),
-            ours: common.alpn.clone(),
-        }
-        .into()),
-    }
-}
-
-/// Asks for a chain that fits the client's name and signature schemes.
-async fn choose_certificate(
-    peer: &mut Peer<'_>,
-    hello: &ClientHello,
-    config: &ServerSettings,
-) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
-    const HOOK: &str = "CertificateResolver";
-    let schemes = schemes_for_handshake(hello.signature_algorithms());
-    let query = CertificateQuery {
-        server_name: hello.server_name(),
-        schemes: &schemes,
-        authorities: hello
-            .extensions
-            .certificate_authorities
-            .as_deref()
-            .unwrap_or_default(),
-        client_hello: Some(hello),
-    };
-    let context = Arc::clone(&peer.context);
-    let answer = config.resolver.resolve(&query, &context);
-    let chosen = peer
-        .ask(HOOK, answer)
-        .await
-        .map_err(|source| Error::hook(HOOK, source))?;
-    chosen
-        .and_then(|certified| {
-            certified
-                .choose_scheme(&schemes)
-                .map(|scheme| (certified, scheme))
-        })
-        .ok_or_else(|| {
-            NothingInCommon::SignatureScheme {
-                theirs: hello.signature_algorithms().to_vec(),
-            }
-            .into()
-        })
 }
 
 /// ServerHello (section 4.1.3); what follows goes under the handshake keys.

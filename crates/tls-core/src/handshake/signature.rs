@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::crypto::hash::HashValue;
-use crate::crypto::verification::algorithms_for;
+use crate::crypto::verification::{Algorithm, algorithms_for};
 use crate::error::{Error, HookError, Misbehaviour, Side};
 use crate::hooks::CertifiedKey;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::peer::Peer;
 use crate::registry::SignatureScheme;
-use crate::verify::{HandshakeSignatureVerified, verify_handshake_signature};
+use crate::verify::{HandshakeSignatureVerified, verify_signature};
 
 /// Has the transcript so far signed, and sends the CertificateVerify.
 pub(super) async fn send_certificate_verify(
@@ -18,23 +18,29 @@ pub(super) async fn send_certificate_verify(
     certified: &CertifiedKey,
     scheme: SignatureScheme,
 ) -> Result<(), Error> {
-    const HOOK: &str = "PrivateKey";
     let content = signed_content(signer, &peer.transcript.hash());
+    let signature = sign(peer, certified, scheme, algorithms_for(scheme), &content).await?;
+    peer.send(&CertificateVerify { scheme, signature })
+}
+
+/// Asks the key for a signature, and checks one that comes from outside before anybody sees it.
+pub(super) async fn sign(
+    peer: &mut Peer<'_>,
+    certified: &CertifiedKey,
+    scheme: SignatureScheme,
+    algorithms: &[Algorithm],
+    content: &[u8],
+) -> Result<Vec<u8>, Error> {
+    const HOOK: &str = "PrivateKey";
     let context = Arc::clone(&peer.context);
-    let answer = certified.key().sign(scheme, &content, &context);
-    let signature = peer
-        .ask(HOOK, answer)
-        .await
-        .map_err(|source| Error::hook(HOOK, source))?;
+    let answer = certified.key().sign(scheme, content, &context);
+    let signature = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
     if let (false, Some(leaf)) = (certified.key().is_self_checking(), certified.chain().first()) {
-        verify_handshake_signature(leaf, scheme, &content, &signature).map_err(|_| {
-            Error::hook(
-                HOOK,
-                HookError::from("the signature does not fit the certificate and the handshake"),
-            )
+        verify_signature(leaf, scheme, algorithms, content, &signature).map_err(|_| {
+            Error::hook(HOOK, HookError::from("the signature does not fit the certificate and the handshake"))
         })?;
     }
-    peer.send(&CertificateVerify { scheme, signature })
+    Ok(signature)
 }
 
 /// Checks a CertificateVerify of the peer; `transcript_hash` covers all up to its Certificate.
@@ -49,7 +55,7 @@ pub(super) fn check_certificate_verify(
         return Err(Misbehaviour::NotOffered("signature scheme").into());
     }
     let content = signed_content(signer, transcript_hash);
-    verify_handshake_signature(leaf, message.scheme, &content, &message.signature)
+    verify_signature(leaf, message.scheme, algorithms_for(message.scheme), &content, &message.signature)
 }
 
 /// What is signed: 64 spaces, the signer's context string, a zero, and the transcript hash.

@@ -6,7 +6,7 @@ mod roots;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::crypto::verification;
+use crate::crypto::verification::{self, Algorithm};
 use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
 use crate::registry::SignatureScheme;
 
@@ -66,11 +66,12 @@ fn verify_path<'a>(
 #[derive(Debug)]
 pub(crate) struct HandshakeSignatureVerified(());
 
-/// Verifies a TLS 1.3 CertificateVerify (section 4.4.3): the scheme must fit the leaf's key, and the leaf must be
-/// allowed to sign.
-pub(crate) fn verify_handshake_signature(
+/// Verifies a peer's signature over the handshake (section 4.4.3; RFC 5246 7.4.3 and 7.4.8): one of the scheme's
+/// algorithms in this version must fit the leaf's key, and the leaf must be allowed to sign.
+pub(crate) fn verify_signature(
     leaf: &CertificateDer<'_>,
     scheme: SignatureScheme,
+    algorithms: &[Algorithm],
     message: &[u8],
     signature: &[u8],
 ) -> Result<HandshakeSignatureVerified, Error> {
@@ -79,7 +80,7 @@ pub(crate) fn verify_handshake_signature(
     }
     let certificate = EndEntityCert::try_from(leaf).map_err(|error| from_webpki(error, UnixTime::now()))?;
     let mut fits_key = false;
-    for algorithm in verification::algorithms_for(scheme) {
+    for algorithm in algorithms {
         match certificate.verify_signature(*algorithm, message, signature) {
             Ok(()) => return Ok(HandshakeSignatureVerified(())),
             Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
