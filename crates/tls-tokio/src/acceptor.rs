@@ -44,7 +44,10 @@ impl TlsAcceptor {
     /// Accepts with this configuration, each handshake within 10 seconds.
     #[must_use]
     pub fn new(config: ServerConfig) -> Self {
-        Self { config, handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT) }
+        Self {
+            config,
+            handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
+        }
     }
 
     /// How long a handshake may take, hooks and the closing alert included; `None` for no limit.
@@ -79,6 +82,12 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        handshake::run(io, &Role::Accept { config: &self.config }, self.handshake_timeout, context).await
+        handshake::run(
+            io,
+            &Role::Accept { config: &self.config },
+            self.handshake_timeout,
+            context,
+        )
+        .await
     }
 }

@@ -39,7 +39,10 @@ impl TlsConnector {
     /// Connects with this configuration, each handshake within 10 seconds.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
-        Self { config, handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT) }
+        Self {
+            config,
+            handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
+        }
     }
 
     /// How long a handshake may take, hooks and the closing alert included; `None` for no limit.
@@ -79,7 +82,10 @@ impl TlsConnector {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let role = Role::Connect { config: &self.config, server_name: &server_name };
+        let role = Role::Connect {
+            config: &self.config,
+            server_name: &server_name,
+        };
         handshake::run(io, &role, self.handshake_timeout, context).await
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::io;
 
-use tls_core::{ErrorKind, Phase, Side};
+use tls_core::{ErrorKind, Misuse, Phase, Side};
 
 /// Why a handshake or a connection failed.
 #[derive(Debug)]
@@ -36,7 +36,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(error) => fmt::Display::fmt(error, f),
-            Self::Timeout(HandshakeTimeout { side, phase, bytes_in, bytes_out, elapsed }) => write!(
+            Self::Timeout(HandshakeTimeout {
+                side,
+                phase,
+                bytes_in,
+                bytes_out,
+                elapsed,
+            }) => write!(
                 f,
                 "TLS {side}: the handshake timed out after {elapsed:?}, {phase} ({bytes_in} bytes in, {bytes_out} \
                  bytes out)"
@@ -79,6 +85,7 @@ pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
         },
         ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
         ErrorKind::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
+        ErrorKind::Misuse(Misuse::WriteClosed) => io::ErrorKind::BrokenPipe,
         ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
         ErrorKind::Hook { .. } | ErrorKind::Crypto(_) => io::ErrorKind::Other,
         _ => io::ErrorKind::InvalidData,
@@ -124,7 +131,9 @@ impl<IO> HandshakeFailure<IO> {
 
 impl<IO> fmt::Debug for HandshakeFailure<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandshakeFailure").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("HandshakeFailure")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,8 @@ use core::time::Duration;
 use std::io;
 
 use tls_core::{
-    ClientConfig, Connection, ConnectionContext, ErrorKind, Peer, ServerConfig, ServerName, Side, accept, connect,
+    ClientConfig, Connection, ConnectionContext, ErrorKind, Peer, ServerConfig, ServerName, Side, accept,
+    connect,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -28,8 +29,13 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// Which handshake to run.
 pub(crate) enum Role<'a> {
-    Connect { config: &'a ClientConfig, server_name: &'a ServerName<'static> },
-    Accept { config: &'a ServerConfig },
+    Connect {
+        config: &'a ClientConfig,
+        server_name: &'a ServerName<'static>,
+    },
+    Accept {
+        config: &'a ServerConfig,
+    },
 }
 
 impl Role<'_> {

@@ -1,1 +1,36 @@
-//! Placeholder.
+//! TLS for Tokio: [`TlsConnector`] and [`TlsAcceptor`] turn any stream into a [`TlsStream`].
+//!
+//! - Each handshake has one deadline, 10 seconds by default, which covers everything it may wait for: the peer, and
+//!   every hook of [`tls_core`]. When it passes the error says what was being waited for.
+//! - A handshake that fails sends its alert and sees to it that it arrives; the failure carries the transport.
+//! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
+//!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
+//! - An idle connection holds no buffers.
+//!
+//! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
+//! and for shutdown.
+
+mod acceptor;
+mod connector;
+mod error;
+mod handshake;
+mod info;
+mod link;
+mod shutdown;
+mod split;
+mod stream;
+mod transfer;
+
+pub use acceptor::TlsAcceptor;
+pub use connector::TlsConnector;
+pub use error::{Error, HandshakeFailure, HandshakeTimeout};
+pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
+pub use info::TlsInfo;
+pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
+pub use split::{ReadHalf, SplitTransport, WriteHalf};
+pub use stream::TlsStream;
+pub use tls_core;
+pub use tls_core::{
+    CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ConfigError, ConnectionContext, NamedGroup,
+    PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig, ServerName, SignatureScheme,
+};

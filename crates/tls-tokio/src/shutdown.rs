@@ -1,0 +1,142 @@
+//! The end of a connection: close_notify, and how the peer answers it.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use std::io;
+
+use tls_core::Writer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep, timeout};
+
+use crate::error::to_io;
+use crate::stream::TlsStream;
+use crate::transfer::poll_push;
+
+/// How long `shutdown` waits for a peer that does not read.
+pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Data that [`TlsStream::graceful_shutdown`] throws away before it gives up on the peer.
+const MAX_DISCARDED: u64 = 1024 * 1024;
+
+/// How a connection ended, as [`TlsStream::graceful_shutdown`] saw it. In all cases our close_notify was queued and
+/// the transport's write side shut down as far as the peer let us.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Shutdown {
+    /// Both sides sent close_notify, and nothing was lost.
+    Clean,
+    /// The peer sent data that nobody read: so many bytes were thrown away before its close_notify, or before we
+    /// gave up on it.
+    PeerStillSending {
+        /// Bytes of data thrown away.
+        discarded: u64,
+    },
+    /// The peer closed the transport without close_notify.
+    Truncated,
+    /// The peer did neither close nor send within the limit, or did not read.
+    TimedOut,
+    /// The peer reset the connection.
+    Reset,
+    /// The connection failed in another way.
+    Failed(io::Error),
+}
+
+/// The write side on its way to being closed.
+pub(crate) struct Closing {
+    limit: Duration,
+    /// Set only where the transport makes us wait.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Closing {
+    pub(crate) const fn new() -> Self {
+        Self {
+            limit: DEFAULT_SHUTDOWN_TIMEOUT,
+            timer: None,
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.timer = None;
+    }
+
+    /// Sends close_notify, once, then shuts the transport's write side down. A peer that does not read holds this
+    /// up to the limit; then the transport is shut down without what it did not take.
+    pub(crate) fn poll<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut Writer,
+        io: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        writer.apply_control().map_err(to_io)?;
+        writer.close_notify().map_err(to_io)?;
+        if let Poll::Ready(closed) = Self::poll_transport(writer, io, cx) {
+            self.timer = None;
+            return Poll::Ready(closed);
+        }
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        // The peer has had its time. Whether the transport can still be shut down does not matter: it is over.
+        let _ = Pin::new(io).poll_shutdown(cx);
+        let what = format!("the peer did not take our close_notify within {limit:?}");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+    }
+
+    fn poll_transport<W: AsyncWrite + Unpin>(
+        writer: &mut Writer,
+        io: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Err(error) = ready!(poll_push(writer, io, cx)) {
+            // Nothing more can be said to this peer, but the transport is closed all the same.
+            let _ = Pin::new(io).poll_shutdown(cx);
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(io).poll_shutdown(cx)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
+    /// Closes our side as [`tokio::io::AsyncWriteExt::shutdown`] does, then reads until the peer has closed its own,
+    /// and says how it went. Takes at most `limit`, and throws away at most 1 MiB of data.
+    ///
+    /// Cancel safe: called again it goes on where it was, with a new limit.
+    pub async fn graceful_shutdown(&mut self, limit: Duration) -> Shutdown {
+        let mut discarded = 0;
+        let end = timeout(limit, async {
+            poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await?;
+            self.discard_all(&mut discarded).await
+        })
+        .await;
+        match end {
+            Ok(Ok(())) if discarded == 0 => Shutdown::Clean,
+            Ok(Ok(())) => Shutdown::PeerStillSending { discarded },
+            Ok(Err(error)) => match error.kind() {
+                io::ErrorKind::UnexpectedEof => Shutdown::Truncated,
+                io::ErrorKind::TimedOut => Shutdown::TimedOut,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Shutdown::Reset,
+                _ => Shutdown::Failed(error),
+            },
+            Err(_) if discarded > 0 => Shutdown::PeerStillSending { discarded },
+            Err(_) => Shutdown::TimedOut,
+        }
+    }
+
+    async fn discard_all(&mut self, discarded: &mut u64) -> io::Result<()> {
+        let mut discard = [0; 1024];
+        while *discarded < MAX_DISCARDED {
+            let mut buf = ReadBuf::new(&mut discard);
+            poll_fn(|cx| Pin::new(&mut *self).poll_read(cx, &mut buf)).await?;
+            match buf.filled().len() {
+                0 => break,
+                count => *discarded += count as u64,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Moving bytes between a connection and its transport: what the whole stream and its halves have in common.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+
+use tls_core::{ReadEvent, Reader, Writer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::error::to_io;
+
+/// Why a read ended without an error.
+pub(crate) enum Readable {
+    /// There is data: delivered, or lent by the reader.
+    Data,
+    /// The peer closed its side in order.
+    Closed,
+}
+
+/// Reads from the transport until the reader lends data, or the end.
+pub(crate) fn poll_lend<R: AsyncRead + Unpin>(
+    reader: &mut Reader,
+    io: &mut R,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Readable>> {
+    loop {
+        match reader.process().map_err(to_io)? {
+            ReadEvent::Data => return Poll::Ready(Ok(Readable::Data)),
+            ReadEvent::Closed => return Poll::Ready(Ok(Readable::Closed)),
+            // `ReadEvent` may grow; whatever it will say, more bytes are what can help.
+            _ => ready!(poll_fill(reader, io, cx))?,
+        }
+    }
+}
+
+/// Reads from the transport until something could be delivered into the caller's buffer, or the end.
+pub(crate) fn poll_read<R: AsyncRead + Unpin>(
+    reader: &mut Reader,
+    io: &mut R,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<Readable>> {
+    let before = buf.filled().len();
+    loop {
+        deliver(reader, buf);
+        if buf.filled().len() > before {
+            return Poll::Ready(Ok(Readable::Data));
+        }
+        match reader.process().map_err(to_io)? {
+            ReadEvent::Data => {}
+            ReadEvent::Closed => return Poll::Ready(Ok(Readable::Closed)),
+            _ => ready!(poll_fill(reader, io, cx))?,
+        }
+    }
+}
+
+/// Reads from the transport once. While it has nothing, no buffer is held.
+fn poll_fill<R: AsyncRead + Unpin>(
+    reader: &mut Reader,
+    io: &mut R,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let mut space = ReadBuf::new(reader.space());
+    match Pin::new(io).poll_read(cx, &mut space) {
+        Poll::Ready(Ok(())) => match space.filled().len() {
+            0 => reader.eof(),
+            count => reader.filled(count),
+        },
+        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        Poll::Pending => {
+            reader.release_if_idle();
+            return Poll::Pending;
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Moves decrypted data into the caller's buffer, from as many records as are there.
+///
+/// Where all of the buffer is initialised, records are decrypted straight into it. Otherwise they are decrypted in
+/// place and copied: initialising the buffer would cost as much as the copy.
+fn deliver(reader: &mut Reader, buf: &mut ReadBuf<'_>) {
+    if buf.initialized().len() == buf.capacity() {
+        let count = reader.read_into(buf.initialize_unfilled());
+        buf.advance(count);
+        return;
+    }
+    while buf.remaining() > 0 {
+        let data = reader.data();
+        let count = data.len().min(buf.remaining());
+        buf.put_slice(data.get(..count).unwrap_or_default());
+        reader.consume(count);
+        // An error is kept for the next read.
+        if reader.data().is_empty() && !matches!(reader.process(), Ok(ReadEvent::Data)) {
+            return;
+        }
+    }
+}
+
+/// Writes all that is pending.
+pub(crate) fn poll_push<W: AsyncWrite + Unpin>(
+    writer: &mut Writer,
+    io: &mut W,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while !writer.pending().is_empty() {
+        match ready!(Pin::new(&mut *io).poll_write(cx, writer.pending()))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => writer.sent(count),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Seals as much of the caller's data as the output takes, and sends what the transport takes of that at once.
+pub(crate) fn poll_write<W: AsyncWrite + Unpin>(
+    writer: &mut Writer,
+    io: &mut W,
+    cx: &mut Context<'_>,
+    data: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    if data.iter().all(|slice| slice.is_empty()) {
+        return Poll::Ready(Ok(0));
+    }
+    loop {
+        let accepted = writer.write_vectored(data).map_err(to_io)?;
+        let pushed = poll_push(writer, io, cx)?;
+        if accepted > 0 {
+            // What is still pending is ours now, and goes with the next write, flush or read.
+            return Poll::Ready(Ok(accepted));
+        }
+        ready!(pushed);
+    }
+}
+
+/// Sends all that was accepted and all that reading gave rise to.
+pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
+    writer: &mut Writer,
+    io: &mut W,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    writer.apply_control().map_err(to_io)?;
+    ready!(poll_push(writer, io, cx))?;
+    Pin::new(io).poll_flush(cx)
+}
