@@ -152,14 +152,19 @@ fn target(text: &str) -> Result<Target, String> {
     let (host, port) = text.rsplit_once(':').ok_or("a port is missing: HOST:PORT")?;
     let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
     let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').ok_or("the bracket is not closed: [ADDRESS]:PORT")?,
+        Some(rest) => rest
+            .strip_suffix(']')
+            .ok_or("the bracket is not closed: [ADDRESS]:PORT")?,
         None if host.contains(':') => return Err("IPv6 addresses go in brackets: [ADDRESS]:PORT".to_owned()),
         None => host,
     };
     if bare.is_empty() {
         return Err("the host is missing: HOST:PORT".to_owned());
     }
-    Ok(Target { host: bare.to_owned(), port })
+    Ok(Target {
+        host: bare.to_owned(),
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -177,11 +182,26 @@ mod tests {
 
     #[test]
     fn a_target_is_a_host_and_a_port() {
-        let parsed = |host: &str, port| Ok(Target { host: host.to_owned(), port });
+        let parsed = |host: &str, port| {
+            Ok(Target {
+                host: host.to_owned(),
+                port,
+            })
+        };
         assert_eq!(target("localhost:8443"), parsed("localhost", 8443));
         assert_eq!(target("127.0.0.1:1"), parsed("127.0.0.1", 1));
         assert_eq!(target("[::1]:443"), parsed("::1", 443));
-        for wrong in ["localhost", "localhost:", ":443", "[]:443", "::1:443", "[::1:443", "h:65536", "h:x", ""] {
+        for wrong in [
+            "localhost",
+            "localhost:",
+            ":443",
+            "[]:443",
+            "::1:443",
+            "[::1:443",
+            "h:65536",
+            "h:x",
+            "",
+        ] {
             assert!(target(wrong).is_err(), "{wrong}");
         }
     }

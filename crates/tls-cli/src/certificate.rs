@@ -69,7 +69,12 @@ fn name_or_empty(name: &str) -> String {
 
 fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     match certificate.subject_alternative_name() {
-        Ok(Some(extension)) => extension.value.general_names.iter().map(alternative_name).collect(),
+        Ok(Some(extension)) => extension
+            .value
+            .general_names
+            .iter()
+            .map(alternative_name)
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -77,14 +82,17 @@ fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
 fn alternative_name(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(name) => (*name).to_owned(),
-        GeneralName::IPAddress(octets) => address(octets).map_or_else(|| name.to_string(), |ip| ip.to_string()),
+        GeneralName::IPAddress(octets) => {
+            address(octets).map_or_else(|| name.to_string(), |ip| ip.to_string())
+        }
         other => other.to_string(),
     }
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
 }
 
 fn rfc3339(time: ASN1Time) -> String {
@@ -140,7 +148,10 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_has_no_description() {
-        assert_eq!(Description::of(&CertificateDer::from(vec![0x30, 3, 1, 2, 3])), None);
+        assert_eq!(
+            Description::of(&CertificateDer::from(vec![0x30, 3, 1, 2, 3])),
+            None
+        );
         assert_eq!(Description::of(&CertificateDer::from(Vec::new())), None);
     }
 }

@@ -28,7 +28,7 @@ impl Facts {
             signature_scheme: info.signature_scheme().map(|scheme| scheme.to_string()),
             alpn: info.alpn().map(protocol),
             server_name: info.server_name().map(str::to_owned),
-            resumed: info.resumed(),
+            resumed: info.is_resumed(),
             hello_retry_request: info.had_hello_retry_request(),
             handshake: info.handshake_time(),
         }
@@ -78,7 +78,10 @@ impl Facts {
             ("hello_retry_request", json!(self.hello_retry_request)),
             ("handshake_ms", milliseconds(self.handshake)),
         ];
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 

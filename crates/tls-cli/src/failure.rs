@@ -15,12 +15,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something that was tried and did not work: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), exit_code: 1 }
+        Self {
+            message: message.into(),
+            exit_code: 1,
+        }
     }
 
     /// A command line that makes no sense: exit code 2, as is usual.
     pub(crate) fn usage(error: &clap::Error) -> Self {
-        Self { message: first_paragraph(&error.to_string()), exit_code: 2 }
+        Self {
+            message: first_paragraph(&error.to_string()),
+            exit_code: 2,
+        }
     }
 
     /// Says it on stderr.
@@ -38,7 +44,11 @@ impl fmt::Display for Failure {
 
 /// What clap says before it explains the usage, as one line.
 fn first_paragraph(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
     let line = lines.join(" ");
     format!("{} (try --help)", line.strip_prefix("error: ").unwrap_or(&line))
 }

@@ -39,10 +39,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    // Boxed: they are some kilobytes each, and only one of them is needed.
     let result = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(arguments) => serve::run(arguments).await,
-            Command::Connect(arguments) => connect::run(arguments).await,
+            Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
+            Command::Connect(arguments) => Box::pin(connect::run(arguments)).await,
         }
     });
     // A thread that waits for the terminal's next line must not hold up the end.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tls_tokio::{KeyLog, KeyLogFile};
+use tls_tokio::tls_core::{KeyLog, KeyLogFile};
 use tracing_subscriber::EnvFilter;
 
 use crate::console;
@@ -12,7 +12,9 @@ use crate::failure::Failure;
 /// Events of the libraries go to stderr, where `RUST_LOG` asks for them.
 pub(crate) fn tracing() {
     if let Ok(filter) = EnvFilter::try_from_default_env() {
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         let _ = subscriber.try_init();
     }
 }
@@ -22,7 +24,9 @@ pub(crate) fn key_log() -> Result<Option<Arc<dyn KeyLog>>, Failure> {
     let file = KeyLogFile::from_env()
         .map_err(|error| Failure::new(format!("cannot open the file that SSLKEYLOGFILE names: {error}")))?;
     Ok(file.map(|file| {
-        console::say(format_args!("secrets are written to the file that SSLKEYLOGFILE names"));
+        console::say(format_args!(
+            "secrets are written to the file that SSLKEYLOGFILE names"
+        ));
         Arc::new(file) as Arc<dyn KeyLog>
     }))
 }
