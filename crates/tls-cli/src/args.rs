@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 /// TLS 1.3 by hand: serve and connect, and see what was negotiated.
 #[derive(Debug, Parser)]
 #[command(name = "tls", version, after_help = ENVIRONMENT, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -60,8 +61,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "cert")]
     pub(crate) ca_out: Option<PathBuf>,
 
-    /// Answer HTTP/1.1: `/` is a page, `/json` the same as JSON, `/keyupdate` first asks the client for new keys
-    /// [default]
+    /// Answer HTTP/1.1 (the default): `/` is a page, `/json` the same as JSON, `/keyupdate` asks for new keys first
     #[arg(long)]
     pub(crate) http: bool,
 
