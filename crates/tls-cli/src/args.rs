@@ -98,8 +98,8 @@ SSLKEYLOGFILE is honoured.";
 #[derive(Debug, Args)]
 #[command(after_help = CONNECT_EXAMPLES)]
 pub(crate) struct ConnectArguments {
-    /// The server; IPv6 addresses in brackets: [::1]:8443
-    #[arg(value_name = "HOST:PORT", value_parser = target)]
+    /// The server. (The help is no doc comment: rustdoc would take the address for a link.)
+    #[arg(value_name = "HOST:PORT", value_parser = target, help = "The server; IPv6 addresses in brackets: [::1]:8443")]
     pub(crate) target: Target,
 
     /// Trust the roots in this PEM file [default: the platform's; where it has none, Mozilla's as of this build]
