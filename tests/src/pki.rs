@@ -1,6 +1,7 @@
 //! Certificates for tests: a root, an intermediate, and leaves that are right or wrong in one chosen way.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -158,9 +159,14 @@ impl Authority {
     /// With keys of this kind for root and intermediate. A stored key (RSA, Ed25519) is then the same for both.
     #[must_use]
     pub fn with_key_type(key_type: KeyType) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(1);
+        // With the same names, a leaf of one would look like a forged one of the other.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let ca = |name: &str, depth| {
             let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
-            params.distinguished_name.push(DnType::CommonName, name);
+            params
+                .distinguished_name
+                .push(DnType::CommonName, format!("{name} {number}"));
             params.is_ca = IsCa::Ca(depth);
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             params.not_before = date_time_ymd(2020, 1, 1);
