@@ -16,13 +16,15 @@ use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::{CertifiedKey, PeerChain};
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::server_hello::ServerHello;
-use crate::messages::tls12::{
-    Certificate12, CertificateRef12, CertificateRequest12, CertificateStatus, ClientKeyExchange, ServerHelloDone,
-    ServerKeyExchange,
-};
+use crate::messages::tls12::certificate::{Certificate, CertificateRef};
+use crate::messages::tls12::certificate_request::CertificateRequest;
+use crate::messages::tls12::certificate_status::CertificateStatus;
+use crate::messages::tls12::client_key_exchange::ClientKeyExchange;
+use crate::messages::tls12::server_hello_done::ServerHelloDone;
+use crate::messages::tls12::server_key_exchange::{EcdhParams, ServerKeyExchange};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
-use crate::registry::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::registry::{HandshakeType, ProtocolVersion, SignatureScheme};
 use crate::verify::{HandshakeSignatureVerified, verify_signature};
 
 /// Reads the server's flight, answers it, reads the server's Finished, and returns the connection.
@@ -37,7 +39,7 @@ pub(super) async fn finish(
     let suite = offer.suite()?;
     let chain = read_certificate(peer, hello).await?;
     let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
-    let (exchange, scheme, signed) = read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
+    let (params, scheme, signed) = read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
     let request = read_certificate_request(peer).await?;
     peer.read::<ServerHelloDone>().await?;
 
@@ -45,7 +47,7 @@ pub(super) async fn finish(
         Some(request) => send_certificate(peer, config, request).await?,
         None => None,
     };
-    let keys = send_client_key_exchange(peer, config, offer, hello, suite, &exchange)?;
+    let keys = send_client_key_exchange(peer, config, offer, hello, suite, &params)?;
     if let Some((certified, scheme)) = &certified {
         send_certificate_verify(peer, certified, *scheme).await?;
     }
@@ -56,7 +58,7 @@ pub(super) async fn finish(
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
-        group: exchange.group,
+        group: params.group,
         signature_scheme: Some(scheme),
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
@@ -99,7 +101,7 @@ fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHell
 
 /// Certificate (RFC 5246 7.4.2), and the OCSP response that may follow it (RFC 6066 section 8).
 async fn read_certificate(peer: &mut Peer<'_>, hello: &ServerHello) -> Result<PeerChain, Error> {
-    let message = peer.read::<Certificate12>().await?;
+    let message = peer.read::<Certificate>().await?;
     check_length(message.chain.len(), Side::Server)?;
     let mut chain = PeerChain::new(message.chain);
     chain.scts.clone_from(&hello.extensions.signed_certificate_timestamp);
@@ -107,15 +109,9 @@ async fn read_certificate(peer: &mut Peer<'_>, hello: &ServerHello) -> Result<Pe
     if hello.extensions.status_request
         && peer.peek(HandshakeType::SERVER_KEY_EXCHANGE).await? == HandshakeType::CERTIFICATE_STATUS
     {
-        chain.ocsp_response = Some(peer.read::<CertificateStatus>().await?.ocsp_response);
+        chain.ocsp_response = Some(peer.read::<CertificateStatus>().await?.ocsp);
     }
     Ok(chain)
-}
-
-/// What the server's half of the key exchange comes to.
-struct Exchange {
-    group: NamedGroup,
-    server_public: Vec<u8>,
 }
 
 /// ServerKeyExchange (RFC 8422 section 5.4): the server's public key, signed together with both randoms.
@@ -126,9 +122,10 @@ async fn read_server_key_exchange(
     hello: &ServerHello,
     chain: &PeerChain,
     suite: &Suite,
-) -> Result<(Exchange, SignatureScheme, HandshakeSignatureVerified), Error> {
+) -> Result<(EcdhParams, SignatureScheme, HandshakeSignatureVerified), Error> {
     let message = peer.read::<ServerKeyExchange>().await?;
-    if !config.common.groups.contains(&message.group) || !group_is_ecdhe(message.group) {
+    let group = message.params.group;
+    if !config.common.groups.contains(&group) || !group_is_ecdhe(group) {
         return Err(Misbehaviour::NotOffered("group").into());
     }
     let scheme = message.scheme;
@@ -138,19 +135,14 @@ async fn read_server_key_exchange(
     if suite.authentication != Some(Authentication::of(scheme)) {
         return Err(Misbehaviour::IllegalParameter("signature scheme for the cipher suite").into());
     }
-    let content = signed_params(&offer.hello.random, &hello.random, message.params());
+    let content = message.params.signed_content(&offer.hello.random, &hello.random);
     let leaf = chain.certificates.first().ok_or(Misbehaviour::NoCertificate(Side::Server))?;
     let signed = verify_signature(leaf, scheme, algorithms_for_tls12(scheme), &content, &message.signature)?;
-    Ok((Exchange { group: message.group, server_public: message.public }, scheme, signed))
-}
-
-/// The content of the signature in a ServerKeyExchange.
-pub(super) fn signed_params(client_random: &[u8; 32], server_random: &[u8; 32], params: &[u8]) -> Vec<u8> {
-    [client_random, server_random, params].concat()
+    Ok((message.params, scheme, signed))
 }
 
 /// The server may ask for our certificate (RFC 5246 7.4.4).
-async fn read_certificate_request(peer: &mut Peer<'_>) -> Result<Option<CertificateRequest12>, Error> {
+async fn read_certificate_request(peer: &mut Peer<'_>) -> Result<Option<CertificateRequest>, Error> {
     match peer.peek(HandshakeType::SERVER_HELLO_DONE).await? {
         HandshakeType::CERTIFICATE_REQUEST => peer.read().await.map(Some),
         _ => Ok(None),
@@ -161,14 +153,14 @@ async fn read_certificate_request(peer: &mut Peer<'_>) -> Result<Option<Certific
 async fn send_certificate(
     peer: &mut Peer<'_>,
     config: &ClientSettings,
-    request: &CertificateRequest12,
+    request: &CertificateRequest,
 ) -> Result<Option<Chosen>, Error> {
     let schemes = request.signature_algorithms.iter().copied();
     let schemes: Vec<_> = schemes.filter(|scheme| !algorithms_for_tls12(*scheme).is_empty()).collect();
     let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
-    CertificateRef12 { chain }.encode_message(&mut message);
+    CertificateRef { chain }.encode_message(&mut message);
     peer.send_encoded(&message)?;
     Ok(chosen)
 }
@@ -180,10 +172,10 @@ fn send_client_key_exchange(
     offer: &Offer,
     hello: &ServerHello,
     suite: &'static Suite,
-    exchange: &Exchange,
+    server: &EcdhParams,
 ) -> Result<Keys12, Error> {
     let (public, premaster): (Vec<u8>, SharedSecret) =
-        key_exchange::respond(exchange.group, &exchange.server_public)?;
+        key_exchange::respond(server.group, &server.public)?;
     peer.send(&ClientKeyExchange { public })?;
     Keys12::agree(
         peer,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::chain::choose_server_certificate;
-use super::client12::signed_params;
 use super::keys::Authenticated;
 use super::keys12::{Keys12, establish12, group_is_ecdhe};
 use super::server::{choose_alpn, choose_suite};
@@ -20,9 +19,11 @@ use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::extensions::PointFormats;
 use crate::messages::server_hello::{DOWNGRADE_TO_TLS12, ServerExtensions, ServerHello, ServerHelloMessage};
 use crate::messages::short_bytes::SessionId;
-use crate::messages::tls12::{
-    CertificateRef12, CertificateStatus, ClientKeyExchange, ServerHelloDone, ServerKeyExchange,
-};
+use crate::messages::tls12::certificate::CertificateRef;
+use crate::messages::tls12::certificate_status::CertificateStatus;
+use crate::messages::tls12::client_key_exchange::ClientKeyExchange;
+use crate::messages::tls12::server_hello_done::ServerHelloDone;
+use crate::messages::tls12::server_key_exchange::{EcdhParams, ServerKeyExchange};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
@@ -160,11 +161,11 @@ fn send_server_hello(
 /// Our chain, and the OCSP response if the client asked for it and we have one (RFC 6066 section 8).
 fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
     let mut message = Vec::new();
-    CertificateRef12 { chain: certified.chain() }.encode_message(&mut message);
+    CertificateRef { chain: certified.chain() }.encode_message(&mut message);
     peer.send_encoded(&message)?;
     match certified.ocsp_response() {
         Some(response) if hello.extensions.status_request => {
-            peer.send(&CertificateStatus { ocsp_response: response.to_vec() })
+            peer.send(&CertificateStatus { ocsp: response.to_vec() })
         }
         _ => Ok(()),
     }
@@ -181,10 +182,10 @@ async fn send_server_key_exchange(
 ) -> Result<Box<KeyExchange>, Error> {
     let key_exchange = Box::new(KeyExchange::start(&[group])?);
     let public = key_exchange.shares()?.pop().map(|(_, public)| public).unwrap_or_default();
-    let mut message = ServerKeyExchange { group, public, scheme, signature: Vec::new() };
-    let content = signed_params(&hello.random, server_random, &message.params());
-    message.signature = sign(peer, certified, scheme, algorithms_for_tls12(scheme), &content).await?;
-    peer.send(&message)?;
+    let params = EcdhParams { group, public };
+    let content = params.signed_content(&hello.random, server_random);
+    let signature = sign(peer, certified, scheme, algorithms_for_tls12(scheme), &content).await?;
+    peer.send(&ServerKeyExchange { params, scheme, signature })?;
     Ok(key_exchange)
 }
 
