@@ -131,6 +131,20 @@ fn a_retry_settles_on_any_group_in_any_chunking() {
 }
 
 #[test]
+fn key_shares_stand_in_the_order_of_the_groups_and_once() {
+    let client = client()
+        .groups([NamedGroup::SECP256R1, NamedGroup::X25519, NamedGroup::SECP384R1])
+        .key_shares([NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::X25519]);
+    let hello = Scripted::new(client).hello;
+    let (mut shares, mut groups) = (&hello.extension(51)[2..], Vec::new());
+    while let [high, low, length_high, length_low, rest @ ..] = shares {
+        groups.push(u16::from_be_bytes([*high, *low]));
+        shares = &rest[usize::from(u16::from_be_bytes([*length_high, *length_low]))..];
+    }
+    assert_eq!(groups, [23, 29]);
+}
+
+#[test]
 fn a_server_asks_rather_for_its_best_group_only_where_no_share_will_do() {
     let client = x25519_client().build().unwrap();
     let ends = Pair::new(&client, &server().build().unwrap()).run().established();
