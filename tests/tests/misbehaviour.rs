@@ -186,6 +186,9 @@ fn insert(bytes: &mut Vec<u8>, at: usize, what: &[u8]) {
     bytes.splice(at..at, what.iter().copied());
 }
 
+/// Finds the place in a flight where something is put in.
+type Spot = fn(&[u8]) -> usize;
+
 /// Where the first record ends.
 fn first_record(bytes: &[u8]) -> usize {
     5 + usize::from(u16::from_be_bytes([bytes[3], bytes[4]]))
@@ -197,7 +200,7 @@ fn dummy_change_cipher_specs_are_tolerated_where_they_may_stand() {
     // One of the 32 that are borne in a row is there already in some of the spots.
     for count in [1, 31] {
         let dummies = DUMMY.repeat(count);
-        let spots: [(Side, usize, fn(&[u8]) -> usize); 4] = [
+        let spots: [(Side, usize, Spot); 4] = [
             (Side::Client, 0, |bytes| bytes.len()),
             (Side::Server, 0, |_| 0),
             (Side::Server, 0, first_record),
@@ -216,7 +219,7 @@ fn dummy_change_cipher_specs_are_tolerated_where_they_may_stand() {
 #[test]
 fn other_change_cipher_specs_are_refused() {
     let pair = small();
-    let refuse = |sender, flight, what: Vec<u8>, at: fn(&[u8]) -> usize| {
+    let refuse = |sender, flight, what: Vec<u8>, at: Spot| {
         let outcome = with_change(&pair, sender, flight, |bytes| {
             let at = at(bytes);
             insert(bytes, at, &what);

@@ -243,8 +243,11 @@ fn key_updates_in_a_row_are_bounded() {
     assert_eq!(error.alert(), Some(AlertDescription::UNEXPECTED_MESSAGE));
 }
 
+/// Label, client random, secret.
+type Line = (String, [u8; 32], Vec<u8>);
+
 #[derive(Debug, Default)]
-struct Log(Mutex<Vec<(String, [u8; 32], Vec<u8>)>>);
+struct Log(Mutex<Vec<Line>>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
