@@ -1,6 +1,7 @@
 //! Certificates for tests: a root, an intermediate, and leaves that are right or wrong in one chosen way.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -143,6 +144,8 @@ impl Leaf {
 
 /// A root and an intermediate below it, which signs the leaves.
 pub struct Authority {
+    /// Part of its names.
+    number: usize,
     root: CertificateDer<'static>,
     intermediate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
@@ -158,9 +161,23 @@ impl Authority {
     /// With keys of this kind for root and intermediate. A stored key (RSA, Ed25519) is then the same for both.
     #[must_use]
     pub fn with_key_type(key_type: KeyType) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(1);
+        // With the same names, a leaf of one would look like a forged one of the other.
+        Self::make(key_type, MADE.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// One of the same names with other keys (P-256), as if this one had been thrown away and made anew.
+    #[must_use]
+    pub fn made_anew(&self) -> Self {
+        Self::make(KeyType::P256, self.number)
+    }
+
+    fn make(key_type: KeyType, number: usize) -> Self {
         let ca = |name: &str, depth| {
             let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
-            params.distinguished_name.push(DnType::CommonName, name);
+            params
+                .distinguished_name
+                .push(DnType::CommonName, format!("{name} {number}"));
             params.is_ca = IsCa::Ca(depth);
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             params.not_before = date_time_ymd(2020, 1, 1);
@@ -181,6 +198,7 @@ impl Authority {
             .signed_by(&key, &root_issuer)
             .expect("a certificate can be signed");
         Self {
+            number,
             root: root.der().clone(),
             intermediate: intermediate.der().clone(),
             issuer: Issuer::new(params, key),
