@@ -1,0 +1,164 @@
+//! `tls connect`: open a connection, show it, and join it with stdin and stdout.
+
+use core::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tls_tokio::{CertificateDer, ClientConfig, RootStore, ServerName, Shutdown, TlsConnector, TlsStream};
+use tokio::net::TcpStream;
+
+use crate::args::{ConnectArguments, Limit, Target};
+use crate::certificate::Description;
+use crate::console;
+use crate::describe::{Facts, Milliseconds, milliseconds};
+use crate::failure::Failure;
+use crate::join;
+use crate::setup;
+
+/// With `--json` nobody sends or reads data: the peer gets this long to close.
+const JSON_CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// An established connection and what it took.
+struct Connected {
+    stream: TlsStream<TcpStream>,
+    address: SocketAddr,
+    tcp_time: Duration,
+}
+
+pub(crate) async fn run(arguments: ConnectArguments) -> Result<(), Failure> {
+    let mut connected = establish(&arguments).await?;
+    if arguments.json {
+        let closed = connected.stream.graceful_shutdown(JSON_CLOSE_LIMIT).await;
+        console::print(format_args!("{}", describe_json(&connected, &arguments, &closed)));
+        return Ok(());
+    }
+    show(&connected, &arguments);
+    join::with_stdio(connected.stream, arguments.close_timeout.0).await
+}
+
+async fn establish(arguments: &ConnectArguments) -> Result<Connected, Failure> {
+    let Target { host, port } = &arguments.target;
+    let name = arguments.name.as_ref().unwrap_or(host);
+    let name = ServerName::try_from(name.as_str())
+        .map_err(|_| Failure::new(format!("{name:?} is neither a DNS name nor an IP address")))?
+        .to_owned();
+    let connector = TlsConnector::new(configuration(arguments).await?).handshake_timeout(arguments.timeout.0);
+
+    let started = Instant::now();
+    let tcp = within(arguments.timeout, TcpStream::connect((host.as_str(), *port)))
+        .await
+        .map_err(|error| Failure::new(format!("cannot connect to {host} port {port}: {error}")))?;
+    let tcp_time = started.elapsed();
+    let address = tcp
+        .peer_addr()
+        .map_err(|error| Failure::new(format!("lost the connection to {host} port {port}: {error}")))?;
+    // Only a matter of latency.
+    let _ = tcp.set_nodelay(true);
+    let stream = connector
+        .connect(name, tcp)
+        .await
+        .map_err(|failure| Failure::new(format!("no TLS with {address}: {failure}")))?;
+    Ok(Connected {
+        stream,
+        address,
+        tcp_time,
+    })
+}
+
+async fn within<T>(limit: Limit, attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match limit.0 {
+        None => attempt.await,
+        Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer within {limit:?}"),
+            ))
+        }),
+    }
+}
+
+async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Failure> {
+    let builder = ClientConfig::builder();
+    let builder = if arguments.insecure {
+        console::say(format_args!(
+            "the server's certificate is NOT checked (--insecure)"
+        ));
+        builder.dangerously_accept_any_certificate()
+    } else {
+        builder.roots(roots(arguments).await?)
+    };
+    let builder = builder.alpn(setup::protocols(arguments.alpn.clone(), &[]));
+    let builder = match setup::key_log()? {
+        Some(key_log) => builder.key_log(key_log),
+        None => builder,
+    };
+    builder.build().map_err(|error| Failure::new(error.to_string()))
+}
+
+async fn roots(arguments: &ConnectArguments) -> Result<RootStore, Failure> {
+    if let Some(path) = &arguments.ca {
+        return RootStore::from_pem(&setup::read_file(path)?)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+    }
+    // Reads a hundred files and more.
+    let native = tokio::task::spawn_blocking(RootStore::native).await;
+    let native =
+        native.map_err(|error| Failure::new(format!("cannot load the platform's roots: {error}")))?;
+    Ok(native.unwrap_or_else(|error| {
+        console::say(format_args!("{error}; using Mozilla's as of this build"));
+        RootStore::bundled()
+    }))
+}
+
+/// Everything about the connection, on stderr: stdout belongs to its data.
+fn show(connected: &Connected, arguments: &ConnectArguments) {
+    let Target { host, port } = &arguments.target;
+    let row = |label: &str, value: &str| console::say(format_args!("  {label:<21} {value}"));
+    console::say(format_args!("connected to {host} port {port}"));
+    row("address", &connected.address.to_string());
+    row("TCP connect", &Milliseconds(connected.tcp_time).to_string());
+    let info = connected.stream.info();
+    for (label, value) in Facts::of(&info).rows() {
+        row(label, &value);
+    }
+    for (place, certificate) in info.peer_certificates().iter().enumerate() {
+        match Description::of(certificate) {
+            Some(description) => {
+                console::say(format_args!("certificate {place}"));
+                for (label, value) in description.lines() {
+                    row(label, &value);
+                }
+            }
+            None => console::say(format_args!("certificate {place} cannot be parsed")),
+        }
+    }
+}
+
+fn describe_json(connected: &Connected, arguments: &ConnectArguments, closed: &Shutdown) -> Value {
+    let info = connected.stream.info();
+    let mut members = Facts::of(&info).json();
+    let certificate = |der: &CertificateDer<'_>| Description::of(der).map(|description| description.json());
+    let chain: Vec<_> = info.peer_certificates().iter().map(certificate).collect();
+    members.insert("host".to_owned(), json!(arguments.target.host));
+    members.insert("port".to_owned(), json!(arguments.target.port));
+    members.insert("address".to_owned(), json!(connected.address.to_string()));
+    members.insert("tcp_connect_ms".to_owned(), milliseconds(connected.tcp_time));
+    members.insert("certificate_checked".to_owned(), json!(!arguments.insecure));
+    members.insert("chain".to_owned(), json!(chain));
+    members.insert("closed".to_owned(), json!(closed_word(closed)));
+    Value::Object(members)
+}
+
+/// How the connection ended, as a word for programs.
+fn closed_word(closed: &Shutdown) -> &'static str {
+    match closed {
+        Shutdown::Clean => "close_notify",
+        Shutdown::PeerStillSending { .. } => "peer_still_sending",
+        Shutdown::Truncated => "truncated",
+        Shutdown::TimedOut => "timed_out",
+        Shutdown::Reset => "reset",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,106 @@
+//! What was negotiated, as text and as JSON.
+
+use core::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tls_tokio::TlsInfo;
+
+/// What a handshake agreed on, ready to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) version: String,
+    pub(crate) cipher_suite: String,
+    pub(crate) group: String,
+    pub(crate) signature_scheme: Option<String>,
+    pub(crate) alpn: Option<String>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) resumed: bool,
+    pub(crate) hello_retry_request: bool,
+    pub(crate) handshake: Duration,
+}
+
+impl Facts {
+    pub(crate) fn of(info: &TlsInfo) -> Self {
+        Self {
+            version: info.version().to_string(),
+            cipher_suite: info.cipher_suite().to_string(),
+            group: info.group().to_string(),
+            signature_scheme: info.signature_scheme().map(|scheme| scheme.to_string()),
+            alpn: info.alpn().map(protocol),
+            server_name: info.server_name().map(str::to_owned),
+            resumed: info.is_resumed(),
+            hello_retry_request: info.had_hello_retry_request(),
+            handshake: info.handshake_time(),
+        }
+    }
+
+    /// One line for a log.
+    pub(crate) fn summary(&self) -> String {
+        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        format!(
+            "{} {} {}, name {}, alpn {}, handshake {}",
+            self.version,
+            self.cipher_suite,
+            self.group,
+            or_none(&self.server_name),
+            or_none(&self.alpn),
+            Milliseconds(self.handshake),
+        )
+    }
+
+    /// Everything, as pairs of label and value.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+        let or = |value: &Option<String>, without: &str| value.clone().unwrap_or_else(|| without.to_owned());
+        vec![
+            ("version", self.version.clone()),
+            ("cipher suite", self.cipher_suite.clone()),
+            ("group", self.group.clone()),
+            ("signature scheme", or(&self.signature_scheme, "none (resumed)")),
+            ("application protocol", or(&self.alpn, "none")),
+            ("server name", or(&self.server_name, "none")),
+            ("resumed", yes_no(self.resumed)),
+            ("HelloRetryRequest", yes_no(self.hello_retry_request)),
+            ("handshake", Milliseconds(self.handshake).to_string()),
+        ]
+    }
+
+    /// Everything, as the members of a JSON object. What there is not is null.
+    pub(crate) fn json(&self) -> Map<String, Value> {
+        let members = [
+            ("version", json!(self.version)),
+            ("cipher_suite", json!(self.cipher_suite)),
+            ("group", json!(self.group)),
+            ("signature_scheme", json!(self.signature_scheme)),
+            ("alpn", json!(self.alpn)),
+            ("server_name", json!(self.server_name)),
+            ("resumed", json!(self.resumed)),
+            ("hello_retry_request", json!(self.hello_retry_request)),
+            ("handshake_ms", milliseconds(self.handshake)),
+        ];
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+}
+
+/// A protocol name is bytes; nearly all are ASCII.
+fn protocol(name: &[u8]) -> String {
+    name.escape_ascii().to_string()
+}
+
+/// A duration as a JSON number of milliseconds, to the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> Value {
+    json!((duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// Shows a duration as `1.234 ms`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Milliseconds(pub(crate) Duration);
+
+impl core::fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:.3} ms", self.0.as_secs_f64() * 1e3)
+    }
+}

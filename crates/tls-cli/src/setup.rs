@@ -1,0 +1,45 @@
+//! What both commands need before they start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tls_tokio::tls_core::{KeyLog, KeyLogFile};
+use tracing_subscriber::EnvFilter;
+
+use crate::console;
+use crate::failure::Failure;
+
+/// Events of the libraries go to stderr, where `RUST_LOG` asks for them.
+pub(crate) fn tracing() {
+    if let Ok(filter) = EnvFilter::try_from_default_env() {
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        let _ = subscriber.try_init();
+    }
+}
+
+/// The log of secrets that `SSLKEYLOGFILE` asks for. Says that it is written: whoever has it can read the traffic.
+pub(crate) fn key_log() -> Result<Option<Arc<dyn KeyLog>>, Failure> {
+    let file = KeyLogFile::from_env()
+        .map_err(|error| Failure::new(format!("cannot open the file that SSLKEYLOGFILE names: {error}")))?;
+    Ok(file.map(|file| {
+        console::say(format_args!(
+            "secrets are written to the file that SSLKEYLOGFILE names"
+        ));
+        Arc::new(file) as Arc<dyn KeyLog>
+    }))
+}
+
+/// The file's bytes, or a failure that names it.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The protocols of an `--alpn` option: `''` means none.
+pub(crate) fn protocols(option: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
+    match option {
+        Some(names) => names.into_iter().filter(|name| !name.is_empty()).collect(),
+        None => default.iter().map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,16 @@
+//! The command as its users have it: the real binary, its output, and its exit codes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod connect;
+mod echo;
+mod errors;
+mod http;
+mod lifetime;
+mod peers;
+mod support;
