@@ -110,6 +110,21 @@ async fn our_client_refuses_a_bad_chain_and_openssl_sees_the_alert() {
 }
 
 #[tokio::test]
+async fn a_chain_of_an_authority_that_was_made_anew_is_refused_with_a_hint() {
+    if !require_or_skip("openssl") {
+        return;
+    }
+    let world = World::new();
+    let anew = world.authority.made_anew().leaf(KeyType::P256, &["localhost"]);
+    let server = s_server(&world.files(&anew, "anew"), &["-tls1_3"]).await;
+    let error = connect(server.address, world.client().build().unwrap())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("made anew"), "{error}");
+    server.process.finish().await;
+}
+
+#[tokio::test]
 async fn openssl_refuses_our_bad_chain_and_we_see_its_alert() {
     if !require_or_skip("openssl") {
         return;
