@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tls_core::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use tls_core::{CipherSuite, NamedGroup, ProtocolVersion, ServerConfig, SignatureScheme};
 use tls_tests::openssl::{s_client, s_server};
 use tls_tests::pki::{Identity, IdentityFiles, KeyType};
-use tls_tests::process::{Process, require_or_skip};
+use tls_tests::process::{LIMIT, Process, require_or_skip};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -185,7 +185,7 @@ async fn with_s_server(world: Arc<World>, combination: Combination) {
     let (ours, theirs) = (noise(SIZE, 1), noise(SIZE, 2));
     let mut received = vec![0; SIZE];
     let (mut read, mut write) = tokio::io::split(&mut stream);
-    let exchanged = timeout(tls_tests::process::LIMIT, async {
+    let exchanged = timeout(LIMIT, async {
         tokio::join!(
             async {
                 write.write_all(&ours).await.unwrap();
@@ -229,7 +229,7 @@ async fn with_s_client(world: Arc<World>, combination: Combination) {
         combination.group_argument,
     ];
     let mut client = s_client(address, &arguments);
-    let config = tls_core::ServerConfig::builder()
+    let config = ServerConfig::builder()
         .certificate(certified(&combination.identity.0))
         .build()
         .unwrap();
@@ -275,9 +275,8 @@ async fn with_s_client(world: Arc<World>, combination: Combination) {
         client.close_stdin();
         finish(client).await
     };
-    let both = timeout(tls_tests::process::LIMIT, async { tokio::join!(echo, user) });
-    let (_, finished) = both.await.expect("the echo ends");
-    let text = finished;
+    let both = timeout(LIMIT, async { tokio::join!(echo, user) });
+    let (_, text) = Box::pin(both).await.expect("the echo ends");
     combination.assert_printed(&text, "Protocol version", "TLSv1.3");
     combination.assert_printed(&text, "Ciphersuite", &suite);
     combination.assert_printed(&text, "Server Temp Key", combination.group_printed);
