@@ -188,6 +188,9 @@ pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
         ErrorKind::Certificate(CertificateError::UnknownIssuer) => {
             "is the root among the trusted ones, and does the server send its intermediates?"
         }
+        ErrorKind::Certificate(CertificateError::BadSignature) => {
+            "is the trusted root an older one of the same name, from a CA that was made anew?"
+        }
         ErrorKind::NotTls { first_bytes } if looks_like_http(first_bytes) => {
             "this is plain HTTP: is the URL https, and the port the TLS one?"
         }
