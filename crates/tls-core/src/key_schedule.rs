@@ -12,16 +12,13 @@ use crate::crypto::hkdf::{Expander, Label, MAX_LABEL_LEN, Secret, extract, hmac,
 use crate::error::{Error, Misuse};
 
 const DERIVED: Label = Label::new("derived");
-const RESUMPTION_BINDER: Label = Label::new("res binder");
-const EXTERNAL_BINDER: Label = Label::new("ext binder");
-const CLIENT_EARLY_TRAFFIC: Label = Label::new("c e traffic");
-const EARLY_EXPORTER: Label = Label::new("e exp master");
+
 const CLIENT_HANDSHAKE_TRAFFIC: Label = Label::new("c hs traffic");
 const SERVER_HANDSHAKE_TRAFFIC: Label = Label::new("s hs traffic");
 const CLIENT_APPLICATION_TRAFFIC: Label = Label::new("c ap traffic");
 const SERVER_APPLICATION_TRAFFIC: Label = Label::new("s ap traffic");
 const EXPORTER: Label = Label::new("exp master");
-const RESUMPTION: Label = Label::new("res master");
+
 const FINISHED: Label = Label::new("finished");
 const KEY: Label = Label::new("key");
 const IV: Label = Label::new("iv");
@@ -38,14 +35,14 @@ const SHA384_DERIVED_WITHOUT_PSK: [u8; 48] = [
     0x2b, 0x16, 0xfa, 0xd9, 0x22, 0xfd, 0xc0, 0x58, 0x44, 0x78, 0x42, 0x8f, 0x28, 0x2b,
 ];
 
-/// Where a PSK comes from: it decides the label of its binder (section 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PskOrigin {
-    /// A ticket of an earlier connection.
-    Resumption,
-    /// Agreed outside of TLS.
-    External,
-}
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "sessions are not resumed yet; the RFC 8448 traces test it"
+    )
+)]
+mod resumption;
 
 /// Up to the shared secret of the key exchange.
 #[derive(Debug)]
@@ -72,73 +69,6 @@ impl EarlySchedule {
         transcript_hash: &HashValue,
     ) -> HandshakeSchedule {
         HandshakeSchedule::new(self.hash, &self.derived, shared_secret, transcript_hash)
-    }
-}
-
-/// What a PSK gives: its binder, the secrets of 0-RTT, and the early schedule of a handshake that uses it.
-#[derive(Debug)]
-pub(crate) struct PskSchedule {
-    hash: HashAlgorithm,
-    early: Secret,
-    derived: Secret,
-    binder: FinishedKey,
-}
-
-impl PskSchedule {
-    pub(crate) fn new(hash: HashAlgorithm, psk: &Secret, origin: PskOrigin) -> Self {
-        let early = extract(hash, Secret::zeros(hash).as_bytes(), psk.as_bytes());
-        let binder_label = match origin {
-            PskOrigin::Resumption => RESUMPTION_BINDER,
-            PskOrigin::External => EXTERNAL_BINDER,
-        };
-        let (binder_key, derived) = {
-            let expander = Expander::new(hash, &early);
-            (
-                expander.secret(binder_label, hash.of_empty()),
-                expander.secret(DERIVED, hash.of_empty()),
-            )
-        };
-        let binder = TrafficSecret {
-            hash,
-            secret: binder_key,
-        }
-        .finished_key();
-        Self {
-            hash,
-            early,
-            derived,
-            binder,
-        }
-    }
-
-    /// The key of the PSK's binder, which is computed as a Finished (section 4.2.11.2) over the transcript up to
-    /// the binders: [`crate::transcript::Transcript::hash_with_suffix`].
-    pub(crate) const fn binder(&self) -> &FinishedKey {
-        &self.binder
-    }
-
-    /// The secrets of 0-RTT: the client's traffic secret and the early exporter. The hash is that of the ClientHello.
-    pub(crate) fn early_secrets(&self, transcript_hash: &HashValue) -> (TrafficSecret, Exporter) {
-        let hash = self.hash;
-        let expander = Expander::new(hash, &self.early);
-        (
-            TrafficSecret {
-                hash,
-                secret: expander.secret(CLIENT_EARLY_TRAFFIC, transcript_hash),
-            },
-            Exporter {
-                hash,
-                secret: expander.secret(EARLY_EXPORTER, transcript_hash),
-            },
-        )
-    }
-
-    /// The PSK was selected: the handshake goes on with it.
-    pub(crate) fn into_early(self) -> EarlySchedule {
-        EarlySchedule {
-            hash: self.hash,
-            derived: self.derived,
-        }
     }
 }
 
@@ -206,44 +136,6 @@ impl MainSecret {
             },
         }
     }
-
-    /// `transcript_hash` covers ClientHello...client Finished. The last thing the main secret is for.
-    pub(crate) fn into_resumption(self, transcript_hash: &HashValue) -> ResumptionSecret {
-        let secret = Expander::new(self.hash, &self.secret).secret(RESUMPTION, transcript_hash);
-        ResumptionSecret {
-            hash: self.hash,
-            secret,
-        }
-    }
-}
-
-/// From which the PSK of each ticket is made (section 4.6.1).
-#[derive(Debug)]
-pub(crate) struct ResumptionSecret {
-    hash: HashAlgorithm,
-    secret: Secret,
-}
-
-impl ResumptionSecret {
-    /// The PSK of the ticket with this nonce.
-    ///
-    /// # Errors
-    /// [`Misuse::ExporterRange`] for a nonce longer than 255 bytes, which its encoding does not allow.
-    pub(crate) fn psk(&self, ticket_nonce: &[u8]) -> Result<Secret, Error> {
-        let mut psk = Secret::zeros(self.hash);
-        Expander::new(self.hash, &self.secret).expand_label(
-            b"resumption",
-            ticket_nonce,
-            psk.as_mut_bytes(),
-        )?;
-        Ok(psk)
-    }
-
-    /// The secret itself, for tests against known values.
-    #[cfg(test)]
-    fn as_bytes(&self) -> &[u8] {
-        self.secret.as_bytes()
-    }
 }
 
 /// The secret that protects one direction.
@@ -276,6 +168,7 @@ impl TrafficSecret {
     }
 
     /// The verify_data of this direction's Finished; `transcript_hash` covers all before it.
+    #[cfg(test)]
     pub(crate) fn finished_mac(&self, transcript_hash: &HashValue) -> HashValue {
         self.finished_key().mac(transcript_hash)
     }

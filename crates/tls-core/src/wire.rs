@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         let (head, tail) = self
             .bytes
             .split_at_checked(len)
-            .ok_or(self.error(field, Problem::TooShort))?;
+            .ok_or_else(|| self.error(field, Problem::TooShort))?;
         self.bytes = tail;
         self.offset += len;
         Ok(head)
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         let (head, tail) = self
             .bytes
             .split_first_chunk::<N>()
-            .ok_or(self.error(field, Problem::TooShort))?;
+            .ok_or_else(|| self.error(field, Problem::TooShort))?;
         self.bytes = tail;
         self.offset += N;
         Ok(*head)

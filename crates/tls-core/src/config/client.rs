@@ -54,7 +54,6 @@ impl fmt::Debug for ClientSettings {
 
 impl ClientConfig {
     /// Starts a configuration. It needs a verifier: [`ClientConfigBuilder::roots`] is the usual one.
-    #[must_use]
     pub fn builder() -> ClientConfigBuilder {
         ClientConfigBuilder {
             common: Common::default(),

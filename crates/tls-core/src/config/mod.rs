@@ -102,7 +102,6 @@ macro_rules! common_builder_methods {
     () => {
         /// The cipher suites, best first. Default: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,
         /// TLS_CHACHA20_POLY1305_SHA256.
-        #[must_use]
         pub fn cipher_suites(mut self, suites: impl IntoIterator<Item = CipherSuite>) -> Self {
             self.common.cipher_suites = suites.into_iter().collect();
             self
@@ -110,21 +109,18 @@ macro_rules! common_builder_methods {
 
         /// The groups for key exchange, best first. Default: X25519MLKEM768, X25519, secp256r1, secp384r1,
         /// secp521r1.
-        #[must_use]
         pub fn groups(mut self, groups: impl IntoIterator<Item = NamedGroup>) -> Self {
             self.common.groups = groups.into_iter().collect();
             self
         }
 
         /// The signature schemes accepted from the peer, best first. Default: all that are supported.
-        #[must_use]
         pub fn signature_schemes(mut self, schemes: impl IntoIterator<Item = SignatureScheme>) -> Self {
             self.common.signature_schemes = schemes.into_iter().collect();
             self
         }
 
         /// The application protocols (RFC 7301), best first. Default: none, and ALPN is not used.
-        #[must_use]
         pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
             self.common.alpn = protocols
                 .into_iter()
@@ -134,21 +130,18 @@ macro_rules! common_builder_methods {
         }
 
         /// Hands the traffic secrets of every connection to this log. Default: none.
-        #[must_use]
         pub fn key_log(mut self, key_log: Arc<dyn KeyLog>) -> Self {
             self.common.key_log = Some(key_log);
             self
         }
 
         /// Pads the records we send (section 5.4). Default: no padding.
-        #[must_use]
         pub fn padding(mut self, padding: Padding) -> Self {
             self.common.padding = padding;
             self
         }
 
         /// Where to get the time from. Default: the system's clock.
-        #[must_use]
         pub fn clock(mut self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
             self.common.clock = Arc::new(clock);
             self

@@ -49,7 +49,6 @@ impl fmt::Debug for ServerSettings {
 
 impl ServerConfig {
     /// Starts a configuration. It needs a certificate, or a resolver for them.
-    #[must_use]
     pub fn builder() -> ServerConfigBuilder {
         ServerConfigBuilder {
             common: Common::default(),

@@ -124,7 +124,8 @@ impl Writer {
         &self.control
     }
 
-    /// The record layer, to set its policies and to queue what follows a handshake.
+    /// The record layer, for tests to send what no writer would.
+    #[cfg(test)]
     pub(crate) fn output(&mut self) -> &mut Output {
         &mut self.output
     }

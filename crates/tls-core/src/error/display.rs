@@ -220,7 +220,7 @@ fn looks_like_http(first_bytes: &[u8]) -> bool {
     ];
     METHODS
         .iter()
-        .any(|method| first_bytes.starts_with(&method[..method.len().min(first_bytes.len())]))
+        .any(|method| first_bytes.starts_with(method.get(..first_bytes.len()).unwrap_or(method)))
         && !first_bytes.is_empty()
 }
 

@@ -1,3 +1,4 @@
+use super::resumption::{PskOrigin, PskSchedule};
 use super::*;
 use crate::test_vectors::Vectors;
 use crate::transcript::Transcript;
