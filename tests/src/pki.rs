@@ -144,6 +144,8 @@ impl Leaf {
 
 /// A root and an intermediate below it, which signs the leaves.
 pub struct Authority {
+    /// Part of its names.
+    number: usize,
     root: CertificateDer<'static>,
     intermediate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
@@ -161,7 +163,16 @@ impl Authority {
     pub fn with_key_type(key_type: KeyType) -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(1);
         // With the same names, a leaf of one would look like a forged one of the other.
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        Self::make(key_type, MADE.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// One of the same names with other keys (P-256), as if this one had been thrown away and made anew.
+    #[must_use]
+    pub fn made_anew(&self) -> Self {
+        Self::make(KeyType::P256, self.number)
+    }
+
+    fn make(key_type: KeyType, number: usize) -> Self {
         let ca = |name: &str, depth| {
             let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
             params
@@ -187,6 +198,7 @@ impl Authority {
             .signed_by(&key, &root_issuer)
             .expect("a certificate can be signed");
         Self {
+            number,
             root: root.der().clone(),
             intermediate: intermediate.der().clone(),
             issuer: Issuer::new(params, key),

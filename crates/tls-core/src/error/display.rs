@@ -71,6 +71,7 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "{message} of {size} bytes is over the limit")
             }
             Self::Flood(what) => write!(f, "too many {what} in a row"),
+            Self::TooMuchEarlyData => f.write_str("more early data than is skipped"),
             Self::TooMuchForOneKey => f.write_str("more data than one key may protect"),
             Self::UnsolicitedExtension(extension) => write!(f, "extension {extension} was not offered"),
             Self::MisplacedExtension { message, extension } => {
@@ -192,6 +193,9 @@ pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::Certificate(CertificateError::UnknownIssuer) => {
             "is the root among the trusted ones, and does the server send its intermediates?"
+        }
+        ErrorKind::Certificate(CertificateError::BadSignature) => {
+            "is the trusted root an older one of the same name, from a CA that was made anew?"
         }
         ErrorKind::NotTls { first_bytes } if looks_like_http(first_bytes) => {
             "this is plain HTTP: is the URL https, and the port the TLS one?"

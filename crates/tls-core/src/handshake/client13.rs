@@ -20,7 +20,7 @@ use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
-use crate::verify::{HandshakeSignatureVerified, MAX_CHAIN};
+use crate::verify::HandshakeSignatureVerified;
 
 /// Reads the server's flight, answers it, and returns the connection.
 pub(super) async fn finish(
@@ -134,9 +134,6 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
     if !message.context.is_empty() {
         return Err(Misbehaviour::IllegalParameter("certificate_request_context").into());
     }
-    if message.entries.len() > MAX_CHAIN {
-        return Err(crate::error::CertificateError::ChainTooLong.into());
-    }
     for entry in &message.entries {
         check_placement(&entry.extension_types, Place::Certificate)?;
         offer.check_offered(&entry.extension_types)?;
@@ -149,6 +146,8 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
 
 fn into_chain(message: Certificate) -> PeerChain {
     let mut chain = PeerChain::default();
+    // It lives as long as the connection: no more room than it needs.
+    chain.certificates.reserve_exact(message.entries.len());
     for (index, entry) in message.entries.into_iter().enumerate() {
         if index == 0 {
             (chain.ocsp_response, chain.scts) = (entry.ocsp, entry.scts);

@@ -5,7 +5,7 @@ use crate::wire::{BadBytes, Prefixed8, Prefixed16, Put, Reader};
 
 use super::Message;
 use super::extensions::{
-    self, code_points, extension, flag, put_authorities, put_code_points, put_status_request, read_extensions,
+    self, code_points, extension, flag, put_authorities, put_code_points, read_extensions,
 };
 
 /// The server wants a certificate of the client.
@@ -50,7 +50,8 @@ impl Message for CertificateRequest {
                 E::CERTIFICATE_AUTHORITIES => {
                     all.certificate_authorities = extensions::read_authorities(body)?;
                 }
-                E::STATUS_REQUEST => all.status_request = extensions::read_status_request(body)?,
+                // Empty here, unlike in a ClientHello (section 4.4.2.1).
+                E::STATUS_REQUEST => all.status_request = true,
                 E::SIGNED_CERTIFICATE_TIMESTAMP => all.signed_certificate_timestamp = true,
                 _ => drop(body.rest()),
             }
@@ -64,9 +65,7 @@ impl Message for CertificateRequest {
         use ExtensionType as E;
         Prefixed8::new(out).put(&self.context);
         let mut block = Prefixed16::new(out);
-        if self.status_request {
-            put_status_request(&mut block);
-        }
+        flag(&mut block, self.status_request, E::STATUS_REQUEST);
         flag(
             &mut block,
             self.signed_certificate_timestamp,
@@ -109,6 +108,16 @@ mod tests {
             },
             &[],
         );
+    }
+
+    #[test]
+    fn a_status_request_is_empty_here() {
+        let request =
+            decode_message::<CertificateRequest>(&hex("00 000c 0005 0000 000d 0004 0002 0807")).unwrap();
+        assert!(request.status_request);
+        let as_in_a_client_hello = "00 0011 0005 0005 0100000000 000d 0004 0002 0807";
+        let error = decode_message::<CertificateRequest>(&hex(as_in_a_client_hello)).unwrap_err();
+        assert_eq!(error.problem, Problem::TrailingBytes);
     }
 
     #[test]

@@ -1,0 +1,272 @@
+//! `tls serve` with curl and with a real browser: headless Chromium.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use tempfile::TempDir;
+use tls_tests::openssl::curl;
+use tls_tests::pki::{Authority, Identity, IdentityFiles, KeyType};
+use tls_tests::process::{Process, require_one_or_skip, require_or_skip};
+
+const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+#[tokio::test]
+async fn curl_gets_the_page_and_what_was_negotiated_with_every_suite_and_group() {
+    if !require_or_skip("curl") {
+        return;
+    }
+    let site = Site::start(KeyType::P256).await;
+    let page = site.curl("/", &[]).await;
+    assert!(page.contains("<h1>") && page.contains("TLSv1.3"), "{page}");
+    for suite in [
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ] {
+        let json = site.curl("/json", &["--tls13-ciphers", suite]).await;
+        assert_says(&json, "version", "TLSv1.3");
+        assert_says(&json, "cipher_suite", suite);
+        assert_says(&json, "server_name", "localhost");
+    }
+    for (group, name) in [
+        ("X25519", "x25519"),
+        ("P-256", "secp256r1"),
+        ("P-384", "secp384r1"),
+        ("P-521", "secp521r1"),
+    ] {
+        assert_says(&site.curl("/json", &["--curves", group]).await, "group", name);
+    }
+}
+
+#[tokio::test]
+async fn curl_refuses_a_server_that_it_has_no_root_for() {
+    if !require_or_skip("curl") {
+        return;
+    }
+    let site = Site::start(KeyType::P256).await;
+    let stranger = Authority::new().write_root(site.directory.path().join("stranger").as_path());
+    let refused = curl(&["--tlsv1.3", "--cacert", path(&stranger), &site.url("/")])
+        .finish()
+        .await;
+    assert_eq!(refused.status.code(), Some(60), "{}", refused.text());
+    site.server.wait_for("unknown_ca").await;
+    // The next client is served all the same.
+    assert!(site.curl("/", &[]).await.contains("<h1>"));
+}
+
+#[tokio::test]
+async fn chromium_loads_the_page_with_x25519mlkem768() {
+    let Some(chromium) = require_one_or_skip(&CHROMIUM) else {
+        return;
+    };
+    if !require_or_skip("openssl") {
+        return;
+    }
+    for key_type in [KeyType::P256, KeyType::Rsa2048] {
+        let site = Site::start(key_type).await;
+        let page = site.browse(chromium, "/").await;
+        assert!(
+            page.contains("TLSv1.3") && page.contains("X25519MLKEM768"),
+            "{page}"
+        );
+        let json = site.browse(chromium, "/json").await;
+        assert_says(&json, "version", "TLSv1.3");
+        assert_says(&json, "group", "X25519MLKEM768");
+        assert_says(&json, "server_name", "localhost");
+        assert_says(&json, "alpn", "http/1.1");
+    }
+}
+
+#[tokio::test]
+async fn chromium_answers_a_key_update() {
+    let Some(chromium) = require_one_or_skip(&CHROMIUM) else {
+        return;
+    };
+    if !require_or_skip("openssl") {
+        return;
+    }
+    let site = Site::start(KeyType::P256).await;
+    let page = site.browse(chromium, "/keyupdate").await;
+    assert!(
+        page.contains("X25519MLKEM768") && page.contains("new key"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn chromium_refuses_a_server_that_it_does_not_trust() {
+    let Some(chromium) = require_one_or_skip(&CHROMIUM) else {
+        return;
+    };
+    let site = Site::start(KeyType::P256).await;
+    let page = chromium_dump(chromium, &site.url("/"), &[]).await;
+    assert!(!page.contains("X25519MLKEM768"), "{page}");
+}
+
+/// That this JSON, perhaps inside a page, has this string.
+fn assert_says(json: &str, key: &str, value: &str) {
+    let pair = format!("\"{key}\": \"{value}\"");
+    assert!(json.contains(&pair), "no {pair} in {json}");
+}
+
+/// A running `tls serve` with a chain of its own authority.
+struct Site {
+    server: Process,
+    port: u16,
+    directory: TempDir,
+    root: PathBuf,
+    files: IdentityFiles,
+}
+
+impl Site {
+    async fn start(key_type: KeyType) -> Self {
+        let directory = TempDir::new().unwrap();
+        std::fs::create_dir(directory.path().join("stranger")).unwrap();
+        let authority = Authority::new();
+        let root = authority.write_root(directory.path());
+        let identity: Identity = authority.leaf(key_type, &["localhost"]);
+        let files = identity.write_to(directory.path(), "site");
+        let server = Process::spawn(
+            path(tls_command()),
+            [
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--cert",
+                path(&files.chain),
+                "--key",
+                path(&files.key),
+            ],
+        );
+        let text = server.wait_for("listening on ").await;
+        let (_, rest) = text.split_once("listening on 127.0.0.1:").unwrap();
+        let port = rest.lines().next().unwrap().trim().parse().unwrap();
+        Self {
+            server,
+            port,
+            directory,
+            root,
+            files,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
+    async fn curl(&self, target: &str, arguments: &[&str]) -> String {
+        let url = self.url(target);
+        let line = [
+            &["--tlsv1.3", "--fail", "--cacert", path(&self.root), &url],
+            arguments,
+        ]
+        .concat();
+        let finished = curl(&line).finish().await;
+        assert!(finished.status.success(), "{}", finished.text());
+        String::from_utf8(finished.stdout).unwrap()
+    }
+
+    /// The page as Chromium has it, which trusts the key of this site's leaf.
+    async fn browse(&self, chromium: &str, target: &str) -> String {
+        let trust = format!(
+            "--ignore-certificate-errors-spki-list={}",
+            key_hash(&self.files.leaf).await
+        );
+        chromium_dump(chromium, &self.url(target), &[&trust]).await
+    }
+}
+
+async fn chromium_dump(chromium: &str, url: &str, arguments: &[&str]) -> String {
+    let home = TempDir::new().unwrap();
+    let profile = format!("--user-data-dir={}", path(home.path()));
+    let mut line = vec![
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--no-proxy-server",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        &profile,
+        "--dump-dom",
+    ];
+    line.extend(arguments);
+    line.push(url);
+    let finished = Process::spawn(chromium, line).finish().await;
+    assert!(finished.status.success(), "{}", finished.text());
+    String::from_utf8(finished.stdout).unwrap()
+}
+
+/// The SHA-256 of a certificate's public key, base64: how Chromium is told to trust it.
+async fn key_hash(certificate: &Path) -> String {
+    let script = "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER \
+                  | openssl dgst -sha256 -binary | openssl base64";
+    let finished = Process::spawn("sh", ["-c", script, "sh", path(certificate)])
+        .finish()
+        .await;
+    let hash = String::from_utf8(finished.stdout).unwrap().trim().to_owned();
+    assert_eq!(hash.len(), 44, "{hash}");
+    hash
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The `tls` command of this build. Cargo has built it when all packages are tested; if only this one is, it may be
+/// missing or older than its sources, and is built here.
+fn tls_command() -> &'static Path {
+    static COMMAND: OnceLock<PathBuf> = OnceLock::new();
+    COMMAND.get_or_init(|| {
+        // target/PROFILE/deps/browser-0123
+        let this = std::env::current_exe().unwrap();
+        let directory = this.parent().unwrap().parent().unwrap();
+        let command = directory.join(format!("tls{}", std::env::consts::EXE_SUFFIX));
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+        let built = command.metadata().and_then(|file| file.modified());
+        if built.is_ok_and(|built| built >= newest(&sources)) {
+            return command;
+        }
+        let profile = match directory.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let built = std::process::Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "tls-cli", "--profile", profile])
+            .arg("--target-dir")
+            .arg(directory.parent().unwrap())
+            .current_dir(&sources)
+            .status()
+            .unwrap();
+        assert!(built.success() && command.is_file(), "tls-cli cannot be built");
+        command
+    })
+}
+
+/// When the newest source file below here was written; tests do not count.
+fn newest(directory: &Path) -> SystemTime {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let time = if !path.is_dir() {
+            path.metadata().unwrap().modified().unwrap()
+        } else if path.ends_with("tests") {
+            continue;
+        } else {
+            self::newest(&path)
+        };
+        newest = newest.max(time);
+    }
+    newest
+}
