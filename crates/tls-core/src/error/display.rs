@@ -171,7 +171,9 @@ impl fmt::Display for Span {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ExporterRange => "the exporter cannot make that many bytes, or its label is too long",
+            Self::ExporterRange => {
+                "the exporter cannot make that many bytes, or its label is too long or reserved"
+            }
             Self::NotEstablished => "the handshake has not finished",
             Self::NoKeyUpdate => "this version of TLS has no KeyUpdate",
             Self::WriteClosed => "the write side is closed",
