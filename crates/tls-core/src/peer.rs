@@ -183,6 +183,12 @@ impl<'l> Peer<'l> {
                         Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into()
                     ));
                 }
+                Incoming::ChangeCipherSpec => {
+                    return Poll::Ready(Err(Misbehaviour::UnexpectedRecord(
+                        ContentType::CHANGE_CIPHER_SPEC,
+                    )
+                    .into()));
+                }
                 Incoming::CloseNotify => {
                     let closed = ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY);
                     return Poll::Ready(Err(Error::new(closed)));

@@ -180,6 +180,15 @@ impl OpeningKey {
         })
     }
 
+    /// Bytes of each nonce that a record carries in TLS 1.2.
+    pub(crate) fn explicit_nonce_len(&self) -> usize {
+        if self.key.algorithm() == &aead::CHACHA20_POLY1305 {
+            0
+        } else {
+            EXPLICIT_NONCE_LEN
+        }
+    }
+
     /// Decrypts ciphertext and tag where they stand, and returns the plaintext. On failure all of it is lost.
     pub(crate) fn open_in_place<'a>(
         &self,
@@ -321,6 +330,7 @@ mod tests {
             let mut sealing = SealingKey::tls12(algorithm, &key, iv).unwrap();
             let opening = OpeningKey::new(algorithm, &key, iv).unwrap();
             assert_eq!(sealing.explicit_nonce_len(), algorithm.explicit_nonce_len());
+            assert_eq!(opening.explicit_nonce_len(), algorithm.explicit_nonce_len());
             for counter in 0..3 {
                 let mut sealed = [0; 3 + TAG_LEN];
                 sealing.seal(counter, b"aad", b"abc", &[], &mut sealed).unwrap();
