@@ -23,6 +23,7 @@ const FLOORS: [(&str, &[&str]); 6] = [
             "record",
             "transcript",
             "key_schedule",
+            "key_schedule12",
             "session",
             "ticket",
             "verify",

@@ -83,15 +83,21 @@ pub(crate) struct Alert {
 }
 
 impl Alert {
-    /// The alert we send for a description: all are fatal but close_notify and user_canceled (section 6).
+    /// The alert that ends our side: all are fatal but close_notify and user_canceled (section 6).
     pub(crate) const fn new(description: AlertDescription) -> Self {
         let level = match description {
-            AlertDescription::CLOSE_NOTIFY
-            | AlertDescription::USER_CANCELED
-            | AlertDescription::NO_RENEGOTIATION => AlertLevel::Warning,
+            AlertDescription::CLOSE_NOTIFY | AlertDescription::USER_CANCELED => AlertLevel::Warning,
             _ => AlertLevel::Fatal,
         };
         Self { level, description }
+    }
+
+    /// An alert after which the connection goes on, which only TLS 1.2 has.
+    pub(crate) const fn warning(description: AlertDescription) -> Self {
+        Self {
+            level: AlertLevel::Warning,
+            description,
+        }
     }
 
     pub(crate) const fn to_bytes(self) -> [u8; 2] {

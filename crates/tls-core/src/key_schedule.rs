@@ -234,6 +234,19 @@ impl TrafficKeys {
         keys
     }
 
+    /// Key and IV from a key block of TLS 1.2; an IV that is shorter is a salt, to be followed by zeros.
+    pub(crate) fn from_key_block(key: &[u8], iv: &[u8]) -> Self {
+        debug_assert!(key.len() <= 32 && iv.len() <= 12);
+        let mut keys = Self {
+            key: [0; 32],
+            key_len: key.len().min(32) as u8,
+            iv: [0; 12],
+        };
+        keys.key.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        keys.iv.iter_mut().zip(iv).for_each(|(to, from)| *to = *from);
+        keys
+    }
+
     pub(crate) fn key(&self) -> &[u8] {
         self.key.get(..usize::from(self.key_len)).unwrap_or(&self.key)
     }

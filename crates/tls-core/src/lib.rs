@@ -8,6 +8,7 @@ mod error;
 mod handshake;
 mod hooks;
 mod key_schedule;
+mod key_schedule12;
 mod messages;
 mod negotiated;
 mod peer;

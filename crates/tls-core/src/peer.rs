@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::hooks::{Answer, ConnectionContext};
 use crate::key_schedule::TrafficKeys;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
-use crate::record::{Incoming, Input, Output};
+use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
 use crate::transcript::Transcript;
 
@@ -180,26 +180,35 @@ impl<'l> Peer<'l> {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<HandshakeType, Error>> {
+        Poll::Ready(match ready!(self.poll_incoming(cx))? {
+            Incoming::Handshake(message_type) => Ok(message_type),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Sends what is queued, then waits for the change_cipher_spec of TLS 1.2 (RFC 5246 7.1), which must follow the
+    /// message read last.
+    pub(crate) async fn read_change_cipher_spec(&mut self) -> Result<(), Error> {
+        self.input.set_change_cipher_spec(ChangeCipherSpec::Deliver);
+        if self.must_flush {
+            self.flush().await?;
+        }
+        self.phase = Phase::Reading(HandshakeType::FINISHED);
+        match poll_fn(|cx| self.poll_incoming(cx)).await? {
+            Incoming::ChangeCipherSpec => Ok(()),
+            // Finished among them: it must not come before its keys.
+            Incoming::Handshake(_) => Err(Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE).into()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Error>> {
         loop {
             match self.input.next()? {
-                Incoming::Handshake(message_type) => return Poll::Ready(Ok(message_type)),
                 Incoming::NeedMore => {}
-                Incoming::ApplicationData { .. } => {
-                    return Poll::Ready(Err(
-                        Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into()
-                    ));
-                }
-                Incoming::CloseNotify => {
-                    let closed = ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY);
-                    return Poll::Ready(Err(Error::new(closed)));
-                }
+                incoming => return Poll::Ready(Ok(incoming)),
             }
-            let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {
-                // Whoever keeps us waiting shall not hold a buffer meanwhile.
-                self.input.release_if_empty();
-                return Poll::Pending;
-            };
-            match read? {
+            match ready!(self.link.poll_read(cx, self.input.space()))? {
                 0 => return Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
                 count => {
                     self.bytes_in = self.bytes_in.saturating_add(count as u64);
@@ -268,6 +277,20 @@ impl<'l> Peer<'l> {
         )
     }
 
+    /// The same in TLS 1.2, after a change_cipher_spec.
+    pub(crate) fn set_read_keys12(&mut self, suite: &Suite, keys: &TrafficKeys) -> Result<(), Error> {
+        self.input
+            .set_keys12(OpeningKey::new(suite.aead, keys.key(), *keys.iv())?)
+    }
+
+    /// The same in TLS 1.2, after a change_cipher_spec.
+    pub(crate) fn set_write_keys12(&mut self, suite: &Suite, keys: &TrafficKeys) -> Result<(), Error> {
+        self.output.set_keys12(
+            SealingKey::tls12(suite.aead, keys.key(), *keys.iv())?,
+            suite.record_limit,
+        )
+    }
+
     /// Waits for a hook's answer.
     pub(crate) async fn ask<T>(&mut self, hook: &'static str, answer: Answer<'_, T>) -> T {
         match answer {
@@ -296,5 +319,14 @@ impl<'l> Peer<'l> {
             core::mem::replace(&mut self.input, Input::new()),
             core::mem::replace(&mut self.output, Output::new()),
         )
+    }
+}
+
+/// What may not come during a handshake.
+fn unexpected(incoming: Incoming) -> Error {
+    match incoming {
+        Incoming::CloseNotify => Error::new(ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY)),
+        Incoming::ChangeCipherSpec => Misbehaviour::UnexpectedRecord(ContentType::CHANGE_CIPHER_SPEC).into(),
+        _ => Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into(),
     }
 }

@@ -56,14 +56,11 @@ impl Transcript {
     }
 
     /// The hash of all messages so far and of `suffix`, which is not added: for a PSK binder, whose message ends before
-    /// the binders (section 4.2.11.2).
+    /// the binders (section 4.2.11.2), and for the session hash of TLS 1.2 (RFC 7627), which may be due before the
+    /// messages can be let go.
     ///
     /// `algorithm` is that of the PSK. Where the hash was already started (second ClientHello), only PSKs of the
     /// same hash may be offered, and the started one is used.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "PSK binders need it, which are not made yet")
-    )]
     pub(crate) fn hash_with_suffix(&self, algorithm: HashAlgorithm, suffix: &[u8]) -> HashValue {
         let mut context = match &self.state {
             State::Buffering(bytes) => {
@@ -100,8 +97,7 @@ impl Transcript {
     }
 
     /// The messages themselves, or `None` once the hash was started.
-    #[cfg(test)]
-    fn buffered(&self) -> Option<&[u8]> {
+    pub(crate) fn buffered(&self) -> Option<&[u8]> {
         match &self.state {
             State::Buffering(bytes) => Some(bytes),
             State::Hashing(_) => None,

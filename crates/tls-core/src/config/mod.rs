@@ -63,12 +63,18 @@ impl Common {
 
     /// The versions we speak, best first.
     pub(crate) fn versions(&self) -> Vec<ProtocolVersion> {
-        SUPPORTED_VERSIONS.into_iter().filter(|version| self.supports(*version)).collect()
+        SUPPORTED_VERSIONS
+            .into_iter()
+            .filter(|version| self.supports(*version))
+            .collect()
     }
 
     /// Our suites of this version, best first.
     pub(crate) fn suites(&self, version: ProtocolVersion) -> impl Iterator<Item = &'static Suite> {
-        self.cipher_suites.iter().filter_map(|id| suites::suite(*id)).filter(move |suite| suite.version == version)
+        self.cipher_suites
+            .iter()
+            .filter_map(|id| suites::suite(*id))
+            .filter(move |suite| suite.version == version)
     }
 
     /// Checks what can be wrong on either side, and pays for the first random byte of the process (65-190 ms in
@@ -84,11 +90,18 @@ impl Common {
         {
             return Err(ConfigError::new(format!("cipher suite {suite} is not supported")));
         }
-        if let Some(version) = [self.min_version, self.max_version].iter().find(|v| !SUPPORTED_VERSIONS.contains(v)) {
-            return Err(ConfigError::new(format!("version {version} is not supported: TLSv1.2 and TLSv1.3 are")));
+        if let Some(version) = [self.min_version, self.max_version]
+            .iter()
+            .find(|v| !SUPPORTED_VERSIONS.contains(v))
+        {
+            return Err(ConfigError::new(format!(
+                "version {version} is not supported: TLSv1.2 and TLSv1.3 are"
+            )));
         }
         if self.versions().is_empty() {
-            return Err(ConfigError::new("no version between the minimum and the maximum has a cipher suite"));
+            return Err(ConfigError::new(
+                "no version between the minimum and the maximum has a cipher suite",
+            ));
         }
         if self.groups.is_empty() {
             return Err(ConfigError::new("no groups for key exchange"));

@@ -5,6 +5,8 @@ mod writer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests12;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::alert::AlertDescription;
 use crate::crypto::aead::{AeadAlgorithm, OpeningKey, SealingKey};
 use crate::error::{Error, Side};
 use crate::key_schedule::{Exporter, TrafficSecret};
+use crate::key_schedule12::MainSecret12;
 use crate::negotiated::Negotiated;
 use crate::record::{Input, Output};
 
@@ -29,7 +32,7 @@ pub struct Connection {
     pub reader: Reader,
     /// What goes to the peer.
     pub writer: Writer,
-    exporter: Exporter,
+    exporter: AnyExporter,
     negotiated: Arc<Negotiated>,
 }
 
@@ -42,14 +45,14 @@ impl Connection {
         output: Output,
         read_epoch: Option<Epoch>,
         write_epoch: Option<Epoch>,
-        exporter: Exporter,
+        exporter: impl Into<AnyExporter>,
         negotiated: Negotiated,
     ) -> Self {
         let control = Arc::new(Control::default());
         Self {
             reader: Reader::new(side, input, read_epoch, Arc::clone(&control)),
             writer: Writer::new(output, write_epoch, control),
-            exporter,
+            exporter: exporter.into(),
             negotiated: Arc::new(negotiated),
         }
     }
@@ -61,24 +64,46 @@ impl Connection {
     }
 
     /// Makes bytes that both ends of this connection can compute and nobody else (section 7.5, RFC 5705). In
-    /// TLS 1.3 an absent context is the same as an empty one.
+    /// TLS 1.3 an absent context is the same as an empty one; in TLS 1.2 it is not.
     ///
     /// # Errors
-    /// [`Misuse::ExporterRange`](crate::Misuse::ExporterRange) for a label over 249 bytes, or more output than 255
-    /// hashes.
+    /// [`Misuse::ExporterRange`](crate::Misuse::ExporterRange): in TLS 1.3 for a label over 249 bytes, or more output
+    /// than 255 hashes; in TLS 1.2 for a context over 65,535 bytes, or a label that TLS itself uses.
     pub fn export_keying_material(
         &self,
         out: &mut [u8],
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Result<(), Error> {
-        self.exporter.export(out, label, context.unwrap_or_default())
+        match &self.exporter {
+            AnyExporter::Tls13(exporter) => exporter.export(out, label, context.unwrap_or_default()),
+            AnyExporter::Tls12(exporter) => exporter.export(out, label, context),
+        }
     }
 
     /// The two halves.
     #[must_use]
     pub fn split(self) -> (Reader, Writer) {
         (self.reader, self.writer)
+    }
+}
+
+/// The exporter of either version.
+pub(crate) enum AnyExporter {
+    Tls13(Exporter),
+    /// In a box, so that the other version does not pay for the randoms.
+    Tls12(Box<MainSecret12>),
+}
+
+impl From<Exporter> for AnyExporter {
+    fn from(exporter: Exporter) -> Self {
+        Self::Tls13(exporter)
+    }
+}
+
+impl From<Box<MainSecret12>> for AnyExporter {
+    fn from(exporter: Box<MainSecret12>) -> Self {
+        Self::Tls12(exporter)
     }
 }
 
@@ -94,6 +119,8 @@ impl Control {
     const ALERT: u32 = 1 << 2;
     /// The peer has ended the connection: nothing more is to be said to it.
     const CLOSED: u32 = 1 << 3;
+    /// A warning, no_renegotiation: the connection goes on.
+    const NO_RENEGOTIATION: u32 = 1 << 4;
     /// Where the description of the alert lies in the word.
     const DESCRIPTION_SHIFT: u32 = 8;
 

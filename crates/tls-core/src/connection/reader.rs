@@ -7,9 +7,10 @@ use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::messages::extensions::{Place, check_placement};
 use crate::messages::key_update::KeyUpdate;
 use crate::messages::new_session_ticket::NewSessionTicket;
+use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, decode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input};
-use crate::registry::{HandshakeType, KeyUpdateRequest};
+use crate::registry::{ContentType, HandshakeType, KeyUpdateRequest};
 
 /// What there is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,10 @@ impl Reader {
                     self.close();
                     return Ok((ReadEvent::Closed, 0));
                 }
+                // The handshake has seen it, or it is refused as a record already.
+                Incoming::ChangeCipherSpec => {
+                    return Err(Misbehaviour::UnexpectedRecord(ContentType::CHANGE_CIPHER_SPEC).into());
+                }
                 Incoming::NeedMore if matches!(self.state, State::AtEof) => {
                     self.cut = self.input.is_inside_record();
                     return Err(Error::new(ErrorKind::Truncated));
@@ -195,8 +200,9 @@ impl Reader {
         }
     }
 
-    /// The peer's close_notify. TLS 1.2 wants it answered at once (RFC 5246 7.2.1); in TLS 1.3 our side stays open
-    /// (section 6.1).
+    /// The peer's close_notify. TLS 1.2 wants it answered at once, and what we have not sent dropped (RFC 5246 7.2.1):
+    /// the writer takes no more data. What it has sealed already still goes out, since a record that is left out would
+    /// make the close_notify after it a bad MAC. In TLS 1.3 our side stays open (section 6.1).
     fn close(&mut self) {
         self.state = State::Closed;
         self.input.discard();
@@ -220,15 +226,31 @@ impl Reader {
         returned
     }
 
-    /// A handshake message after the handshake (section 4.6).
+    /// A handshake message after the handshake (section 4.6). In TLS 1.2 there are only those that ask for another
+    /// handshake, which we never do.
     fn post_handshake(&mut self, message: HandshakeType) -> Result<(), Error> {
-        match message {
-            HandshakeType::NEW_SESSION_TICKET if self.side == Side::Client && self.epoch.is_some() => {
-                self.read_ticket()
+        let is_tls12 = self.epoch.is_none();
+        match (message, self.side) {
+            (HandshakeType::NEW_SESSION_TICKET, Side::Client) if !is_tls12 => self.read_ticket(),
+            (HandshakeType::KEY_UPDATE, _) if !is_tls12 => self.read_key_update(),
+            (HandshakeType::HELLO_REQUEST, Side::Client) if is_tls12 => self.refuse_hello_request(),
+            // A client that asks waits for a ServerHello: it cannot go on, and the warning that RFC 5246 7.2.2 has for
+            // this ends the connection in most of them. So the alert is fatal, as that of BoringSSL is.
+            (HandshakeType::CLIENT_HELLO, Side::Server) if is_tls12 => {
+                Err(Misbehaviour::Renegotiation.into())
             }
-            HandshakeType::KEY_UPDATE if self.epoch.is_some() => self.read_key_update(),
-            other => Err(Misbehaviour::UnexpectedPostHandshake(other).into()),
+            (other, _) => Err(Misbehaviour::UnexpectedPostHandshake(other).into()),
         }
+    }
+
+    /// The server would like another handshake (RFC 5246 7.4.1.1): it gets a warning, and the connection goes on. Many
+    /// requests before the writer looks are answered once.
+    fn refuse_hello_request(&mut self) -> Result<(), Error> {
+        let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
+        decode_message::<HelloRequest>(body)?;
+        self.input.count_hello_request()?;
+        self.control.set(Control::NO_RENEGOTIATION);
+        Ok(())
     }
 
     /// A ticket for resuming the session (section 4.6.1): checked, and dropped.

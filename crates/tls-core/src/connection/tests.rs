@@ -52,7 +52,7 @@ fn pair() -> (Connection, Connection) {
 }
 
 /// Moves what is pending, and returns how many bytes that were.
-fn transfer(from: &mut Connection, to: &mut Connection) -> usize {
+pub(super) fn transfer(from: &mut Connection, to: &mut Connection) -> usize {
     from.writer.apply_control().unwrap();
     let bytes = from.writer.pending().to_vec();
     from.writer.sent(bytes.len());
@@ -60,7 +60,7 @@ fn transfer(from: &mut Connection, to: &mut Connection) -> usize {
     bytes.len()
 }
 
-fn feed(reader: &mut Reader, mut bytes: &[u8]) {
+pub(super) fn feed(reader: &mut Reader, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let space = reader.space();
         let n = space.len().min(bytes.len());
@@ -71,19 +71,19 @@ fn feed(reader: &mut Reader, mut bytes: &[u8]) {
 }
 
 /// A handshake message, from somebody who may send any.
-fn send_message(from: &mut Connection, message: &[u8]) {
+pub(super) fn send_message(from: &mut Connection, message: &[u8]) {
     from.writer
         .output()
         .queue(ContentType::HANDSHAKE, message)
         .unwrap();
 }
 
-fn deliver(from: &mut Connection, to: &mut Connection) {
+pub(super) fn deliver(from: &mut Connection, to: &mut Connection) {
     from.writer.output().finish_flight().unwrap();
     transfer(from, to);
 }
 
-fn misbehaviour(error: Error) -> Misbehaviour {
+pub(super) fn misbehaviour(error: Error) -> Misbehaviour {
     match error.into_kind() {
         ErrorKind::Misbehaved(misbehaviour) => misbehaviour,
         other => panic!("{other}"),
@@ -91,7 +91,7 @@ fn misbehaviour(error: Error) -> Misbehaviour {
 }
 
 /// All data there is by lending, until something else happens.
-fn lent(reader: &mut Reader) -> (Vec<u8>, Result<ReadEvent, Error>) {
+pub(super) fn lent(reader: &mut Reader) -> (Vec<u8>, Result<ReadEvent, Error>) {
     let mut data = Vec::new();
     loop {
         match reader.process() {

@@ -9,7 +9,7 @@ use crate::error::{Error, Misuse};
 use crate::record::Output;
 use crate::registry::{ContentType, HandshakeType, KeyUpdateRequest};
 
-/// Bytes pending from which on a KeyUpdate is not answered: a peer that sends them and does not read makes us hold
+/// Bytes pending from which on a KeyUpdate or a HelloRequest is not answered: a peer that sends them and does not read makes us hold
 /// no more than this.
 const ANSWER_BELOW: usize = 32 * 1024;
 
@@ -17,7 +17,8 @@ const ANSWER_BELOW: usize = 32 * 1024;
 ///
 /// [`Self::write`] seals data into an output buffer of at most 66 KiB. Whatever is called, bytes for the transport
 /// are then in [`Self::pending`]; say with [`Self::sent`] how many it took. With the last of them the buffer goes
-/// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5).
+/// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5); TLS
+/// 1.2 cannot do that, and [`Self::write`] fails.
 pub struct Writer {
     output: Output,
     epoch: Option<Epoch>,
@@ -39,7 +40,9 @@ impl Writer {
     /// [`Self::pending`] must be sent first.
     ///
     /// # Errors
-    /// [`Misuse::WriteClosed`] after [`Self::close_notify`] or an alert, our own or one that the read half asked for.
+    /// [`Misuse::WriteClosed`] after [`Self::close_notify`] or an alert, our own or one that the read half asked for:
+    /// in TLS 1.2 also after the peer's close_notify. [`Misuse::KeyExhausted`] in TLS 1.2, after 2^24 records with
+    /// AES-GCM; closing is still possible.
     pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
         self.write_vectored(&[IoSlice::new(data)])
     }
@@ -55,7 +58,10 @@ impl Writer {
             // No data may go before the answer to a KeyUpdate (section 4.6.3), which waits for room.
             return Ok(0);
         }
-        if self.output.needs_key_update() && self.epoch.is_some() {
+        if self.output.needs_key_update() {
+            if self.epoch.is_none() {
+                return Err(Misuse::KeyExhausted.into());
+            }
             self.update_keys(KeyUpdateRequest::UPDATE_NOT_REQUESTED)?;
         }
         self.output.write_application_data(data)
@@ -72,8 +78,8 @@ impl Writer {
         self.output.sent(n);
     }
 
-    /// Queues what the read half asks for: the answer to KeyUpdates, an alert, a close_notify. One load where there
-    /// is nothing.
+    /// Queues what the read half asks for: the answer to KeyUpdates or HelloRequests, an alert, a close_notify. One
+    /// load where there is nothing.
     ///
     /// # Errors
     /// Only if the cryptographic library fails.
@@ -148,6 +154,14 @@ impl Writer {
                 self.update_keys(KeyUpdateRequest::UPDATE_NOT_REQUESTED)?;
             } else {
                 self.control.set(Control::KEY_UPDATE);
+            }
+        }
+        if bits & Control::NO_RENEGOTIATION != 0 && !self.closed && !self.output.needs_key_update() {
+            if self.output.pending().len() < ANSWER_BELOW {
+                let warning = Alert::warning(AlertDescription::NO_RENEGOTIATION);
+                self.output.queue(ContentType::ALERT, &warning.to_bytes())?;
+            } else {
+                self.control.set(Control::NO_RENEGOTIATION);
             }
         }
         if bits & Control::CLOSE_NOTIFY != 0 {

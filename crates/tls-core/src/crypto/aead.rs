@@ -1,8 +1,8 @@
 //! Record protection with an AEAD (section 5.2): keys that seal and open one record at a time.
 //!
 //! The nonce is `iv XOR counter` (section 5.3). The same form serves TLS 1.2: with AES-GCM the IV is the salt
-//! followed by eight zero bytes and the counter is the explicit nonce (RFC 5288); with ChaCha20-Poly1305 it is that
-//! of TLS 1.3 (RFC 7905). The caller gives the additional data, and a content type to be encrypted or none.
+//! followed by eight zero bytes and the counter is the explicit nonce, which stands before the ciphertext (RFC 5288);
+//! with ChaCha20-Poly1305 it is that of TLS 1.3 (RFC 7905). The caller gives the additional data, and a content type to be encrypted or none.
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, TlsProtocolId, TlsRecordSealingKey, UnboundKey};
 use zeroize::Zeroize;
@@ -14,6 +14,9 @@ pub(crate) const TAG_LEN: usize = 16;
 
 /// Bytes of an IV and of a nonce; the same for all algorithms here.
 pub(crate) const IV_LEN: usize = 12;
+
+/// Bytes of the nonce that a record of TLS 1.2 carries with AES-GCM (RFC 5288 3).
+pub(crate) const EXPLICIT_NONCE_LEN: usize = 8;
 
 /// From this many bytes of content on, ChaCha20-Poly1305 seals faster out of place than by copying and sealing in
 /// place: its extra input for the content type costs about 200 ns.
@@ -33,6 +36,15 @@ impl AeadAlgorithm {
         match self {
             Self::Aes128Gcm => 16,
             Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
+        }
+    }
+
+    /// Bytes of each nonce that a record of TLS 1.2 carries: 8 with AES-GCM (RFC 5288 3), none with
+    /// ChaCha20-Poly1305 (RFC 7905 2).
+    pub(crate) const fn explicit_nonce_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm | Self::Aes256Gcm => EXPLICIT_NONCE_LEN,
+            Self::ChaCha20Poly1305 => 0,
         }
     }
 
@@ -66,10 +78,24 @@ enum Sealer {
 impl SealingKey {
     /// A key for TLS 1.3. `key` must have [`AeadAlgorithm::key_len`] bytes.
     pub(crate) fn new(algorithm: AeadAlgorithm, key: &[u8], iv: [u8; IV_LEN]) -> Result<Self, Error> {
+        Self::for_protocol(TlsProtocolId::TLS13, algorithm, key, iv)
+    }
+
+    /// A key for TLS 1.2. With AES-GCM, `iv` is the salt and eight zero bytes.
+    pub(crate) fn tls12(algorithm: AeadAlgorithm, key: &[u8], iv: [u8; IV_LEN]) -> Result<Self, Error> {
+        Self::for_protocol(TlsProtocolId::TLS12, algorithm, key, iv)
+    }
+
+    fn for_protocol(
+        protocol: TlsProtocolId,
+        algorithm: AeadAlgorithm,
+        key: &[u8],
+        iv: [u8; IV_LEN],
+    ) -> Result<Self, Error> {
         let sealer = match algorithm {
             AeadAlgorithm::ChaCha20Poly1305 => Sealer::ChaCha(algorithm.unbound(key)?),
             AeadAlgorithm::Aes128Gcm | AeadAlgorithm::Aes256Gcm => Sealer::Aes(
-                TlsRecordSealingKey::new(algorithm.algorithm(), TlsProtocolId::TLS13, key)
+                TlsRecordSealingKey::new(algorithm.algorithm(), protocol, key)
                     .map_err(|_| failed("AEAD key"))?,
             ),
         };
@@ -77,6 +103,14 @@ impl SealingKey {
             sealer,
             iv: Iv::new(iv),
         })
+    }
+
+    /// Bytes of each nonce that a record carries in TLS 1.2.
+    pub(crate) const fn explicit_nonce_len(&self) -> usize {
+        match self.sealer {
+            Sealer::Aes(_) => EXPLICIT_NONCE_LEN,
+            Sealer::ChaCha(_) => 0,
+        }
     }
 
     /// Whether [`Self::seal`] is the faster way for content of this length, rather than copying it to its place
@@ -144,6 +178,15 @@ impl OpeningKey {
             key: algorithm.unbound(key)?,
             iv: Iv::new(iv),
         })
+    }
+
+    /// Bytes of each nonce that a record carries in TLS 1.2.
+    pub(crate) fn explicit_nonce_len(&self) -> usize {
+        if self.key.algorithm() == &aead::CHACHA20_POLY1305 {
+            0
+        } else {
+            EXPLICIT_NONCE_LEN
+        }
     }
 
     /// Decrypts ciphertext and tag where they stand, and returns the plaintext. On failure all of it is lost.
@@ -276,6 +319,32 @@ mod tests {
                 );
             }
             assert_eq!(opening.open_in_place(0, b"aad", &mut sealed).unwrap(), b"abc");
+        }
+    }
+
+    #[test]
+    fn a_tls12_key_seals_what_an_opening_key_opens_and_uses_no_nonce_twice() {
+        for algorithm in ALL {
+            let key = vec![7; algorithm.key_len()];
+            let iv = [9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0];
+            let mut sealing = SealingKey::tls12(algorithm, &key, iv).unwrap();
+            let opening = OpeningKey::new(algorithm, &key, iv).unwrap();
+            assert_eq!(sealing.explicit_nonce_len(), algorithm.explicit_nonce_len());
+            assert_eq!(opening.explicit_nonce_len(), algorithm.explicit_nonce_len());
+            for counter in 0..3 {
+                let mut sealed = [0; 3 + TAG_LEN];
+                sealing.seal(counter, b"aad", b"abc", &[], &mut sealed).unwrap();
+                assert_eq!(
+                    opening.open_in_place(counter, b"aad", &mut sealed).unwrap(),
+                    b"abc"
+                );
+            }
+            let again = sealing.seal(1, b"aad", b"abc", &[], &mut [0; 3 + TAG_LEN]);
+            assert_eq!(
+                again.is_err(),
+                algorithm.explicit_nonce_len() > 0,
+                "{algorithm:?}"
+            );
         }
     }
 

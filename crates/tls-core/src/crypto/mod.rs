@@ -4,6 +4,7 @@ pub(crate) mod aead;
 pub(crate) mod hash;
 pub(crate) mod hkdf;
 pub(crate) mod key_exchange;
+pub(crate) mod prf;
 pub(crate) mod random;
 pub(crate) mod sign;
 pub(crate) mod suites;

@@ -128,7 +128,6 @@ pub(crate) fn algorithms_for(scheme: S) -> &'static [Algorithm] {
 }
 
 /// The same for TLS 1.2, where an ECDSA scheme means a hash with any curve, and PKCS #1 is allowed.
-#[cfg_attr(not(test), expect(dead_code, reason = "TLS 1.2 is not spoken yet"))]
 pub(crate) fn algorithms_for_tls12(scheme: S) -> &'static [Algorithm] {
     match scheme {
         S::ECDSA_SECP256R1_SHA256 => list![P256_SHA256, P384_SHA256, P521_SHA256],

@@ -54,6 +54,7 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "a record of type {content_type} may not stand here")
             }
             Self::UnexpectedPostHandshake(message) => write!(f, "{message} came after the handshake"),
+            Self::Renegotiation => f.write_str("the peer wants to renegotiate"),
             Self::HandshakeDataAcrossKeyChange => f.write_str("handshake bytes run across a change of keys"),
             Self::InterleavedHandshake(content_type) => {
                 write!(
@@ -177,10 +178,15 @@ impl fmt::Display for Span {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ExporterRange => "the exporter cannot make that many bytes, or its label is too long",
+            Self::ExporterRange => {
+                "the exporter cannot make that many bytes, or its label is too long or reserved"
+            }
             Self::NotEstablished => "the handshake has not finished",
             Self::NoKeyUpdate => "this version of TLS has no KeyUpdate",
             Self::WriteClosed => "the write side is closed",
+            Self::KeyExhausted => {
+                "the key has protected all it may: this version of TLS needs a new connection for more"
+            }
         })
     }
 }

@@ -33,6 +33,16 @@ pub enum Side {
     Server,
 }
 
+impl Side {
+    /// The other end.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
 /// What a handshake was waiting for, or doing, when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +110,8 @@ pub enum Misbehaviour {
     UnexpectedRecord(ContentType),
     /// A handshake message after the handshake that may not stand there.
     UnexpectedPostHandshake(HandshakeType),
+    /// A ClientHello after the handshake of TLS 1.2: we never renegotiate (RFC 5746).
+    Renegotiation,
     /// Handshake bytes follow a message that ends a flight or changes keys (section 5.1).
     HandshakeDataAcrossKeyChange,
     /// A record of another type came between the fragments of a handshake message (section 5.1).
@@ -260,6 +272,9 @@ pub enum Misuse {
     NoKeyUpdate,
     /// The write side is already closed.
     WriteClosed,
+    /// The key has protected as much as it may, and TLS 1.2 has no KeyUpdate: close, and open a new connection. With
+    /// AES-GCM this happens after 2^24 records, 256 GiB at the most.
+    KeyExhausted,
 }
 
 /// What a hook says when it fails. Any error can be turned into one with `?`.

@@ -44,6 +44,7 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         | M::TooMuchForOneKey
         | M::TooMuchEarlyData
         | M::BadRetryRequest("second") => A::UNEXPECTED_MESSAGE,
+        M::Renegotiation => A::NO_RENEGOTIATION,
         M::BadRecordMac => A::BAD_RECORD_MAC,
         M::RecordOverflow => A::RECORD_OVERFLOW,
         M::BadRecordHeader => A::PROTOCOL_VERSION,

@@ -27,14 +27,25 @@ pub(super) async fn choose_server_certificate(
     let query = CertificateQuery {
         server_name: hello.server_name(),
         schemes,
-        authorities: hello.extensions.certificate_authorities.as_deref().unwrap_or_default(),
+        authorities: hello
+            .extensions
+            .certificate_authorities
+            .as_deref()
+            .unwrap_or_default(),
         client_hello: Some(hello),
     };
     let context = Arc::clone(&peer.context);
     let answer = config.resolver.resolve(&query, &context);
-    let chosen = peer.ask(RESOLVER, answer).await.map_err(|source| Error::hook(RESOLVER, source))?;
-    with_scheme(chosen, schemes)
-        .ok_or_else(|| NothingInCommon::SignatureScheme { theirs: hello.signature_algorithms().to_vec() }.into())
+    let chosen = peer
+        .ask(RESOLVER, answer)
+        .await
+        .map_err(|source| Error::hook(RESOLVER, source))?;
+    with_scheme(chosen, schemes).ok_or_else(|| {
+        NothingInCommon::SignatureScheme {
+            theirs: hello.signature_algorithms().to_vec(),
+        }
+        .into()
+    })
 }
 
 /// Asks for the chain to answer a CertificateRequest with, if there is one that fits.
@@ -44,11 +55,21 @@ pub(super) async fn choose_client_certificate(
     schemes: &[SignatureScheme],
     authorities: &[Vec<u8>],
 ) -> Result<Option<Chosen>, Error> {
-    let Some(resolver) = &config.resolver else { return Ok(None) };
-    let query = CertificateQuery { server_name: None, schemes, authorities, client_hello: None };
+    let Some(resolver) = &config.resolver else {
+        return Ok(None);
+    };
+    let query = CertificateQuery {
+        server_name: None,
+        schemes,
+        authorities,
+        client_hello: None,
+    };
     let context = Arc::clone(&peer.context);
     let answer = resolver.resolve(&query, &context);
-    let chosen = peer.ask(RESOLVER, answer).await.map_err(|source| Error::hook(RESOLVER, source))?;
+    let chosen = peer
+        .ask(RESOLVER, answer)
+        .await
+        .map_err(|source| Error::hook(RESOLVER, source))?;
     Ok(with_scheme(chosen, schemes))
 }
 

@@ -97,7 +97,11 @@ fn send_client_hello(
         true => SessionId::from(random.take::<32>()?),
         false => SessionId::EMPTY,
     };
-    let groups = common.groups.iter().copied().filter(|group| offers13 || group_is_ecdhe(*group));
+    let groups = common
+        .groups
+        .iter()
+        .copied()
+        .filter(|group| offers13 || group_is_ecdhe(*group));
     let extensions = ClientExtensions {
         server_name: match server_name {
             ServerName::DnsName(name) if config.send_server_name => {
@@ -112,7 +116,11 @@ fn send_client_hello(
         status_request: true,
         signed_certificate_timestamp: true,
         supported_versions: offers13.then(|| common.versions()),
-        key_shares: if offers13 { Some(key_shares(&key_exchange)?) } else { None },
+        key_shares: if offers13 {
+            Some(key_shares(&key_exchange)?)
+        } else {
+            None
+        },
         ec_point_formats: offers12.then_some(PointFormats { uncompressed: true }),
         extended_main_secret: offers12,
         // A first handshake has nothing to repeat (RFC 5746 section 3.4).
@@ -123,7 +131,12 @@ fn send_client_hello(
         legacy_version: ProtocolVersion::TLS12,
         random: random.take::<32>()?,
         session_id,
-        cipher_suites: common.versions().into_iter().flat_map(|version| common.suites(version)).map(|suite| suite.id).collect(),
+        cipher_suites: common
+            .versions()
+            .into_iter()
+            .flat_map(|version| common.suites(version))
+            .map(|suite| suite.id)
+            .collect(),
         compression: Compression::OnlyNull,
         extensions,
     };
@@ -136,6 +149,8 @@ fn send_client_hello(
     if offers13 {
         peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
     }
+    // A TLS 1.2 server may warn before its ServerHello that it does not know the name (RFC 6066 section 3).
+    peer.input.tolerate_warnings(offers12);
     Ok(Box::new(Offer {
         hello,
         key_exchange,
@@ -162,7 +177,10 @@ async fn read_server_hello(
     let (hello, bytes) = match answer {
         ServerHelloMessage::Hello(hello) => {
             match choose_version(config, offer, &hello)? {
-                ProtocolVersion::TLS13 => peer.transcript.start(check_server_hello13(offer, &hello)?.hash),
+                ProtocolVersion::TLS13 => {
+                    peer.input.tolerate_warnings(false);
+                    peer.transcript.start(check_server_hello13(offer, &hello)?.hash);
+                }
                 _ => check_server_hello12(offer, &hello)?,
             }
             (Box::new(hello), bytes)
@@ -192,7 +210,9 @@ fn send_second_client_hello(
     retry: &HelloRetryRequest,
     retry_bytes: &[u8],
 ) -> Result<(), Error> {
-    if retry.supported_version != Some(ProtocolVersion::TLS13) || !config.common.supports(ProtocolVersion::TLS13) {
+    if retry.supported_version != Some(ProtocolVersion::TLS13)
+        || !config.common.supports(ProtocolVersion::TLS13)
+    {
         return Err(Misbehaviour::IllegalParameter("version of HelloRetryRequest").into());
     }
     if retry.legacy_version != ProtocolVersion::TLS12 {
@@ -261,7 +281,10 @@ fn choose_version(
         None if hello.legacy_version == ProtocolVersion::TLS12 && common.supports(ProtocolVersion::TLS12) => {
             Ok(ProtocolVersion::TLS12)
         }
-        None => Err(NothingInCommon::Version { theirs: vec![hello.legacy_version] }.into()),
+        None => Err(NothingInCommon::Version {
+            theirs: vec![hello.legacy_version],
+        }
+        .into()),
     }
 }
 
@@ -303,7 +326,11 @@ fn check_session_id(offer: &Offer, echo: &SessionId) -> Result<(), Error> {
 }
 
 /// The suite must be one we offered, and of the version that was chosen.
-fn check_choice(offer: &Offer, version: ProtocolVersion, suite: CipherSuite) -> Result<&'static Suite, Error> {
+fn check_choice(
+    offer: &Offer,
+    version: ProtocolVersion,
+    suite: CipherSuite,
+) -> Result<&'static Suite, Error> {
     suites::suite(suite)
         .filter(|chosen| chosen.version == version && offer.hello.cipher_suites.contains(&suite))
         .ok_or_else(|| Misbehaviour::NotOffered("cipher suite").into())

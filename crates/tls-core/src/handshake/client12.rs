@@ -14,6 +14,7 @@ use crate::crypto::suites::{Authentication, Suite};
 use crate::crypto::verification::algorithms_for_tls12;
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::{CertifiedKey, PeerChain};
+use crate::key_schedule12::Randoms;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::server_hello::ServerHello;
 use crate::messages::tls12::certificate::{Certificate, CertificateRef};
@@ -24,6 +25,7 @@ use crate::messages::tls12::server_hello_done::ServerHelloDone;
 use crate::messages::tls12::server_key_exchange::{EcdhParams, ServerKeyExchange};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
+use crate::record::ChangeCipherSpec;
 use crate::registry::{HandshakeType, ProtocolVersion, SignatureScheme};
 use crate::verify::{HandshakeSignatureVerified, verify_signature};
 
@@ -37,9 +39,16 @@ pub(super) async fn finish(
 ) -> Result<Connection, Error> {
     check_server_hello(config, offer, hello)?;
     let suite = offer.suite()?;
+    peer.input.set_tls12();
+    peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
+    if config.resolver.is_none() {
+        // Only a CertificateVerify needs the messages themselves.
+        peer.transcript.start(suite.hash);
+    }
     let chain = read_certificate(peer, hello).await?;
     let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
-    let (params, scheme, signed) = read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
+    let (params, scheme, signed) =
+        read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
     let request = read_certificate_request(peer).await?;
     peer.read::<ServerHelloDone>().await?;
 
@@ -66,7 +75,13 @@ pub(super) async fn finish(
         retried: false,
         early_data: EarlyData::NotOffered,
     };
-    Ok(establish12(peer, keys, negotiated, finished, Authenticated::ByCertificate((trusted, signed))))
+    Ok(establish12(
+        peer,
+        keys,
+        negotiated,
+        finished,
+        Authenticated::ByCertificate((trusted, signed)),
+    ))
 }
 
 /// What a ServerHello of TLS 1.2 must and must not say to us.
@@ -77,7 +92,12 @@ fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHell
         return Err(Misbehaviour::IllegalParameter("session_id: no session was offered").into());
     }
     if let Some(chosen) = &extensions.alpn
-        && !offer.hello.extensions.alpn.as_ref().is_some_and(|names| names.contains(chosen))
+        && !offer
+            .hello
+            .extensions
+            .alpn
+            .as_ref()
+            .is_some_and(|names| names.contains(chosen))
     {
         return Err(Misbehaviour::NotOffered("application protocol").into());
     }
@@ -93,7 +113,10 @@ fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHell
         return Err(NothingInCommon::ExtendedMainSecret.into());
     }
     // RFC 8422 section 5.2.
-    if extensions.ec_point_formats.is_some_and(|formats| !formats.uncompressed) {
+    if extensions
+        .ec_point_formats
+        .is_some_and(|formats| !formats.uncompressed)
+    {
         return Err(Misbehaviour::IllegalParameter("ec_point_formats without uncompressed").into());
     }
     Ok(())
@@ -104,7 +127,9 @@ async fn read_certificate(peer: &mut Peer<'_>, hello: &ServerHello) -> Result<Pe
     let message = peer.read::<Certificate>().await?;
     check_length(message.chain.len(), Side::Server)?;
     let mut chain = PeerChain::new(message.chain);
-    chain.scts.clone_from(&hello.extensions.signed_certificate_timestamp);
+    chain
+        .scts
+        .clone_from(&hello.extensions.signed_certificate_timestamp);
     // A server that said it would may still leave it out.
     if hello.extensions.status_request
         && peer.peek(HandshakeType::SERVER_KEY_EXCHANGE).await? == HandshakeType::CERTIFICATE_STATUS
@@ -136,8 +161,17 @@ async fn read_server_key_exchange(
         return Err(Misbehaviour::IllegalParameter("signature scheme for the cipher suite").into());
     }
     let content = message.params.signed_content(&offer.hello.random, &hello.random);
-    let leaf = chain.certificates.first().ok_or(Misbehaviour::NoCertificate(Side::Server))?;
-    let signed = verify_signature(leaf, scheme, algorithms_for_tls12(scheme), &content, &message.signature)?;
+    let leaf = chain
+        .certificates
+        .first()
+        .ok_or(Misbehaviour::NoCertificate(Side::Server))?;
+    let signed = verify_signature(
+        leaf,
+        scheme,
+        algorithms_for_tls12(scheme),
+        &content,
+        &message.signature,
+    )?;
     Ok((message.params, scheme, signed))
 }
 
@@ -156,7 +190,9 @@ async fn send_certificate(
     request: &CertificateRequest,
 ) -> Result<Option<Chosen>, Error> {
     let schemes = request.signature_algorithms.iter().copied();
-    let schemes: Vec<_> = schemes.filter(|scheme| !algorithms_for_tls12(*scheme).is_empty()).collect();
+    let schemes: Vec<_> = schemes
+        .filter(|scheme| !algorithms_for_tls12(*scheme).is_empty())
+        .collect();
     let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
@@ -174,15 +210,17 @@ fn send_client_key_exchange(
     suite: &'static Suite,
     server: &EcdhParams,
 ) -> Result<Keys12, Error> {
-    let (public, premaster): (Vec<u8>, SharedSecret) =
-        key_exchange::respond(server.group, &server.public)?;
+    let (public, premaster): (Vec<u8>, SharedSecret) = key_exchange::respond(server.group, &server.public)?;
     peer.send(&ClientKeyExchange { public })?;
     Keys12::agree(
         peer,
         &config.common,
         suite,
         &premaster,
-        (&offer.hello.random, &hello.random),
+        Randoms {
+            client: offer.hello.random,
+            server: hello.random,
+        },
         hello.extensions.extended_main_secret,
     )
 }

@@ -1,16 +1,15 @@
 //! TLS 1.3, client side: the left-hand column of the figure in section 2, from the ServerHello on.
 
-use std::sync::Arc;
-
 use rustls_pki_types::{CertificateDer, ServerName};
 
+use super::chain::{choose_client_certificate, verify_server_chain};
 use super::client::Offer;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
-use super::signature::{check_certificate_verify, send_certificate_verify};
+use super::signature::{check_certificate_verify, schemes_for_handshake, send_certificate_verify};
 use crate::config::ClientSettings;
 use crate::connection::Connection;
 use crate::error::{Error, Misbehaviour, Side};
-use crate::hooks::{CertificateQuery, CertifiedKey, ExpectedPeer, PeerChain, PeerVerified, VerifyRequest};
+use crate::hooks::PeerChain;
 use crate::messages::certificate::{Certificate, CertificateRef};
 use crate::messages::certificate_request::CertificateRequest;
 use crate::messages::certificate_verify::CertificateVerify;

@@ -2,11 +2,11 @@
 
 use super::keys::{Authenticated, FinishedVerified};
 use crate::config::Common;
-use crate::connection::{Connection, Exporter};
+use crate::connection::Connection;
 use crate::crypto::key_exchange::SharedSecret;
 use crate::crypto::suites::Suite;
-use crate::error::{Error, Misbehaviour, Side};
-use crate::key_schedule12::{KeyBlock, MainSecret12};
+use crate::error::{Error, Misbehaviour};
+use crate::key_schedule12::{KeyBlock, MainSecret12, Randoms};
 use crate::messages::finished::Finished;
 use crate::messages::short_bytes::VerifyData;
 use crate::negotiated::Negotiated;
@@ -16,9 +16,8 @@ use crate::registry::NamedGroup;
 /// The main secret and what was made of it.
 pub(super) struct Keys12 {
     suite: &'static Suite,
-    main: MainSecret12,
-    block: KeyBlock,
-    randoms: Box<([u8; 32], [u8; 32])>,
+    main: Box<MainSecret12>,
+    block: Box<KeyBlock>,
 }
 
 impl Keys12 {
@@ -29,30 +28,36 @@ impl Keys12 {
         common: &Common,
         suite: &'static Suite,
         premaster: &SharedSecret,
-        (client_random, server_random): (&[u8; 32], &[u8; 32]),
+        randoms: Randoms,
         extended: bool,
     ) -> Result<Self, Error> {
+        let premaster = premaster.as_bytes();
         let main = match extended {
             true => {
                 let session_hash = peer.transcript.hash_with_suffix(suite.hash, &[]);
-                MainSecret12::extended(suite.hash, premaster.as_bytes(), &session_hash)?
+                MainSecret12::extended(suite.hash, premaster, &session_hash, randoms)?
             }
-            false => MainSecret12::new(suite.hash, premaster.as_bytes(), client_random, server_random)?,
+            false => MainSecret12::from_randoms(suite.hash, premaster, randoms)?,
         };
         if let Some(log) = &common.key_log {
-            log.log("CLIENT_RANDOM", client_random, main.as_bytes());
+            log.log("CLIENT_RANDOM", &randoms.client, main.as_bytes());
         }
-        let block = main.key_block(suite, client_random, server_random)?;
-        Ok(Self { suite, main, block, randoms: Box::new((*client_random, *server_random)) })
+        let block = Box::new(main.key_block(suite)?);
+        Ok(Self {
+            suite,
+            main: Box::new(main),
+            block,
+        })
     }
 
     /// change_cipher_spec, and Finished under the new keys (RFC 5246 7.1 and 7.4.9).
     pub(super) fn send_finished(&self, peer: &mut Peer<'_>) -> Result<(), Error> {
         peer.send_change_cipher_spec()?;
-        let keys = self.block.of(peer.side());
-        peer.set_write_keys12(self.suite, keys)?;
+        peer.set_write_keys12(self.suite, self.block.of(peer.side()))?;
         let verify_data = self.main.finished(peer.side(), &peer.transcript.hash())?;
-        peer.send(&Finished { verify_data: VerifyData::new(&verify_data).unwrap_or(VerifyData::EMPTY) })
+        peer.send(&Finished {
+            verify_data: VerifyData::new(&verify_data).unwrap_or(VerifyData::EMPTY),
+        })
     }
 
     /// The peer's change_cipher_spec and Finished.
@@ -60,9 +65,12 @@ impl Keys12 {
         let sender = peer.side().other();
         peer.read_change_cipher_spec().await?;
         peer.set_read_keys12(self.suite, self.block.of(sender))?;
-        let expected = self.main.finished(sender, &peer.transcript.hash())?;
+        let transcript_hash = peer.transcript.hash();
         let finished = peer.read::<Finished>().await?;
-        match crate::crypto::constant_time_eq(&expected, &finished.verify_data) {
+        match self
+            .main
+            .verify_finished(sender, &transcript_hash, &finished.verify_data)?
+        {
             true => Ok(FinishedVerified::new()),
             false => Err(Misbehaviour::BadFinished.into()),
         }
@@ -79,11 +87,13 @@ pub(super) fn establish12(
 ) -> Connection {
     let side = peer.side();
     let (input, output) = peer.finish();
-    let exporter = Exporter::Tls12 { main: keys.main, randoms: keys.randoms };
-    Connection::new(side, input, output, None, None, exporter, negotiated)
+    Connection::new(side, input, output, None, None, keys.main, negotiated)
 }
 
 /// Whether TLS 1.2 can use this group: the hybrids are for TLS 1.3.
 pub(super) const fn group_is_ecdhe(group: NamedGroup) -> bool {
-    matches!(group, NamedGroup::X25519 | NamedGroup::SECP256R1 | NamedGroup::SECP384R1 | NamedGroup::SECP521R1)
+    matches!(
+        group,
+        NamedGroup::X25519 | NamedGroup::SECP256R1 | NamedGroup::SECP384R1 | NamedGroup::SECP521R1
+    )
 }

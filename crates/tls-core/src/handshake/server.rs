@@ -77,11 +77,19 @@ fn choose_version(hello: &ClientHello, common: &Common) -> Result<ProtocolVersio
         Some(theirs) => ours
             .into_iter()
             .find(|version| theirs.contains(version))
-            .ok_or_else(|| NothingInCommon::Version { theirs: theirs.clone() }.into()),
+            .ok_or_else(|| {
+                NothingInCommon::Version {
+                    theirs: theirs.clone(),
+                }
+                .into()
+            }),
         None if hello.legacy_version >= ProtocolVersion::TLS12 && ours.contains(&ProtocolVersion::TLS12) => {
             Ok(ProtocolVersion::TLS12)
         }
-        None => Err(NothingInCommon::Version { theirs: vec![hello.legacy_version] }.into()),
+        None => Err(NothingInCommon::Version {
+            theirs: vec![hello.legacy_version],
+        }
+        .into()),
     }
 }
 
@@ -91,25 +99,38 @@ pub(super) fn choose_suite(
     ours: impl Iterator<Item = &'static Suite>,
 ) -> Result<&'static Suite, Error> {
     let position = |suite: &Suite| hello.cipher_suites.iter().position(|theirs| *theirs == suite.id);
-    let common: Vec<_> = ours.filter_map(|suite| position(suite).map(|position| (position, suite))).collect();
-    let first = common.iter().min_by_key(|(position, _)| *position).map(|(_, suite)| *suite);
+    let common: Vec<_> = ours
+        .filter_map(|suite| position(suite).map(|position| (position, suite)))
+        .collect();
+    let first = common
+        .iter()
+        .min_by_key(|(position, _)| *position)
+        .map(|(_, suite)| *suite);
     match first {
         Some(chacha) if chacha.aead == AeadAlgorithm::ChaCha20Poly1305 => Ok(chacha),
-        _ => common
-            .first()
-            .map(|(_, suite)| *suite)
-            .ok_or_else(|| NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into()),
+        _ => common.first().map(|(_, suite)| *suite).ok_or_else(|| {
+            NothingInCommon::CipherSuite {
+                theirs: hello.cipher_suites.clone(),
+            }
+            .into()
+        }),
     }
 }
 
 /// The first of our protocols that the client offers (RFC 7301 section 3.2).
 pub(super) fn choose_alpn(hello: &ClientHello, common: &Common) -> Result<Option<Vec<u8>>, Error> {
-    let Some(theirs) = &hello.extensions.alpn else { return Ok(None) };
+    let Some(theirs) = &hello.extensions.alpn else {
+        return Ok(None);
+    };
     if common.alpn.is_empty() {
         return Ok(None);
     }
     match common.alpn.iter().find(|name| theirs.contains(name)) {
         Some(name) => Ok(Some(name.clone())),
-        None => Err(NothingInCommon::ApplicationProtocol { theirs: theirs.to_vec(), ours: common.alpn.clone() }.into()),
+        None => Err(NothingInCommon::ApplicationProtocol {
+            theirs: theirs.to_vec(),
+            ours: common.alpn.clone(),
+        }
+        .into()),
     }
 }

@@ -15,6 +15,7 @@ use crate::crypto::suites::{Authentication, Suite};
 use crate::crypto::verification::algorithms_for_tls12;
 use crate::error::{Error, Misbehaviour, NothingInCommon};
 use crate::hooks::CertifiedKey;
+use crate::key_schedule12::Randoms;
 use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::extensions::PointFormats;
 use crate::messages::server_hello::{DOWNGRADE_TO_TLS12, ServerExtensions, ServerHello, ServerHelloMessage};
@@ -26,6 +27,7 @@ use crate::messages::tls12::server_hello_done::ServerHelloDone;
 use crate::messages::tls12::server_key_exchange::{EcdhParams, ServerKeyExchange};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
+use crate::record::ChangeCipherSpec;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 
 /// Answers the ClientHello, reads the client's flight, and returns the connection.
@@ -38,17 +40,24 @@ pub(super) async fn respond(
     let group = choose_group(hello, &config.common)?;
     let (certified, scheme) = choose_certificate(peer, hello, config).await?;
     let authentication = Authentication::of(scheme);
-    let fitting = config.common.suites(ProtocolVersion::TLS12).filter(|suite| suite.authentication == Some(authentication));
+    let fitting = config
+        .common
+        .suites(ProtocolVersion::TLS12)
+        .filter(|suite| suite.authentication == Some(authentication));
     let suite = choose_suite(hello, fitting)?;
     let alpn = choose_alpn(hello, &config.common)?;
 
+    peer.input.set_tls12();
+    peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
+    peer.transcript.start(suite.hash);
     let server_random = send_server_hello(peer, hello, suite, alpn.as_deref(), &certified, &config.common)?;
     send_certificate(peer, hello, &certified)?;
-    let key_exchange = send_server_key_exchange(peer, hello, &server_random, group, &certified, scheme).await?;
+    let key_exchange =
+        send_server_key_exchange(peer, hello, &server_random, group, &certified, scheme).await?;
     peer.send(&ServerHelloDone)?;
 
-    let keys = read_client_key_exchange(peer, hello, &server_random, suite, &key_exchange, group, config).await?;
-    peer.transcript.start(suite.hash);
+    let keys =
+        read_client_key_exchange(peer, hello, &server_random, suite, &key_exchange, group, config).await?;
     let finished = keys.read_finished(peer).await?;
     keys.send_finished(peer)?;
     peer.flush().await?;
@@ -64,7 +73,13 @@ pub(super) async fn respond(
         retried: false,
         early_data: EarlyData::NotOffered,
     };
-    Ok(establish12(peer, keys, negotiated, finished, Authenticated::Anonymous))
+    Ok(establish12(
+        peer,
+        keys,
+        negotiated,
+        finished,
+        Authenticated::Anonymous,
+    ))
 }
 
 fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<(), Error> {
@@ -73,18 +88,27 @@ fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<()
         return Err(Misbehaviour::IllegalParameter("compression_methods without null").into());
     }
     // A client that could do better says that it fell back (RFC 7507 section 3).
-    if hello.cipher_suites.contains(&CipherSuite::TLS_FALLBACK_SCSV) && config.common.supports(ProtocolVersion::TLS13) {
+    if hello.cipher_suites.contains(&CipherSuite::TLS_FALLBACK_SCSV)
+        && config.common.supports(ProtocolVersion::TLS13)
+    {
         return Err(Misbehaviour::InappropriateFallback.into());
     }
     // RFC 5746 section 3.6: this is a first handshake.
-    if extensions.renegotiation_info.as_ref().is_some_and(|previous| !previous.is_empty()) {
+    if extensions
+        .renegotiation_info
+        .as_ref()
+        .is_some_and(|previous| !previous.is_empty())
+    {
         return Err(NothingInCommon::SecureRenegotiation.into());
     }
     if !extensions.extended_main_secret && config.require_extended_main_secret {
         return Err(NothingInCommon::ExtendedMainSecret.into());
     }
     // RFC 8422 section 5.1.2.
-    if extensions.ec_point_formats.is_some_and(|formats| !formats.uncompressed) {
+    if extensions
+        .ec_point_formats
+        .is_some_and(|formats| !formats.uncompressed)
+    {
         return Err(Misbehaviour::IllegalParameter("ec_point_formats without uncompressed").into());
     }
     Ok(())
@@ -93,8 +117,17 @@ fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<()
 /// Our best group that the client has too. A client that names none might not know ours (RFC 8422 section 4).
 fn choose_group(hello: &ClientHello, common: &Common) -> Result<NamedGroup, Error> {
     let theirs = hello.supported_groups();
-    let mut ours = common.groups.iter().copied().filter(|group| group_is_ecdhe(*group));
-    ours.find(|group| theirs.contains(group)).ok_or_else(|| NothingInCommon::Group { theirs: theirs.to_vec() }.into())
+    let mut ours = common
+        .groups
+        .iter()
+        .copied()
+        .filter(|group| group_is_ecdhe(*group));
+    ours.find(|group| theirs.contains(group)).ok_or_else(|| {
+        NothingInCommon::Group {
+            theirs: theirs.to_vec(),
+        }
+        .into()
+    })
 }
 
 /// A chain whose key fits the client's signature schemes and a common cipher suite.
@@ -105,17 +138,31 @@ async fn choose_certificate(
 ) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
     let usable = |scheme: &SignatureScheme| {
         !algorithms_for_tls12(*scheme).is_empty()
-            && common_suites(hello, &config.common).any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
+            && common_suites(hello, &config.common)
+                .any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
     };
     if common_suites(hello, &config.common).next().is_none() {
-        return Err(NothingInCommon::CipherSuite { theirs: hello.cipher_suites.clone() }.into());
+        return Err(NothingInCommon::CipherSuite {
+            theirs: hello.cipher_suites.clone(),
+        }
+        .into());
     }
-    let schemes: Vec<_> = hello.signature_algorithms().iter().copied().filter(usable).collect();
+    let schemes: Vec<_> = hello
+        .signature_algorithms()
+        .iter()
+        .copied()
+        .filter(usable)
+        .collect();
     choose_server_certificate(peer, hello, config, &schemes).await
 }
 
-fn common_suites<'a>(hello: &'a ClientHello, common: &'a Common) -> impl Iterator<Item = &'static Suite> + use<'a> {
-    common.suites(ProtocolVersion::TLS12).filter(|suite| hello.cipher_suites.contains(&suite.id))
+fn common_suites<'a>(
+    hello: &'a ClientHello,
+    common: &'a Common,
+) -> impl Iterator<Item = &'static Suite> + use<'a> {
+    common
+        .suites(ProtocolVersion::TLS12)
+        .filter(|suite| hello.cipher_suites.contains(&suite.id))
 }
 
 /// ServerHello (RFC 5246 7.4.1.3); returns its random.
@@ -135,7 +182,9 @@ fn send_server_hello(
     }
     let theirs = &hello.extensions;
     let secure_renegotiation = theirs.renegotiation_info.is_some()
-        || hello.cipher_suites.contains(&CipherSuite::TLS_EMPTY_RENEGOTIATION_INFO_SCSV);
+        || hello
+            .cipher_suites
+            .contains(&CipherSuite::TLS_EMPTY_RENEGOTIATION_INFO_SCSV);
     peer.send(&ServerHelloMessage::Hello(ServerHello {
         legacy_version: ProtocolVersion::TLS12,
         random,
@@ -146,7 +195,9 @@ fn send_server_hello(
             status_request: theirs.status_request && certified.ocsp_response().is_some(),
             extended_main_secret: theirs.extended_main_secret,
             renegotiation_info: secure_renegotiation.then(Vec::new),
-            ec_point_formats: theirs.ec_point_formats.map(|_| PointFormats { uncompressed: true }),
+            ec_point_formats: theirs
+                .ec_point_formats
+                .map(|_| PointFormats { uncompressed: true }),
             alpn: alpn.map(<[u8]>::to_vec),
             signed_certificate_timestamp: certified
                 .scts()
@@ -161,12 +212,15 @@ fn send_server_hello(
 /// Our chain, and the OCSP response if the client asked for it and we have one (RFC 6066 section 8).
 fn send_certificate(peer: &mut Peer<'_>, hello: &ClientHello, certified: &CertifiedKey) -> Result<(), Error> {
     let mut message = Vec::new();
-    CertificateRef { chain: certified.chain() }.encode_message(&mut message);
+    CertificateRef {
+        chain: certified.chain(),
+    }
+    .encode_message(&mut message);
     peer.send_encoded(&message)?;
     match certified.ocsp_response() {
-        Some(response) if hello.extensions.status_request => {
-            peer.send(&CertificateStatus { ocsp: response.to_vec() })
-        }
+        Some(response) if hello.extensions.status_request => peer.send(&CertificateStatus {
+            ocsp: response.to_vec(),
+        }),
         _ => Ok(()),
     }
 }
@@ -181,11 +235,19 @@ async fn send_server_key_exchange(
     scheme: SignatureScheme,
 ) -> Result<Box<KeyExchange>, Error> {
     let key_exchange = Box::new(KeyExchange::start(&[group])?);
-    let public = key_exchange.shares()?.pop().map(|(_, public)| public).unwrap_or_default();
+    let public = key_exchange
+        .shares()?
+        .pop()
+        .map(|(_, public)| public)
+        .unwrap_or_default();
     let params = EcdhParams { group, public };
     let content = params.signed_content(&hello.random, server_random);
     let signature = sign(peer, certified, scheme, algorithms_for_tls12(scheme), &content).await?;
-    peer.send(&ServerKeyExchange { params, scheme, signature })?;
+    peer.send(&ServerKeyExchange {
+        params,
+        scheme,
+        signature,
+    })?;
     Ok(key_exchange)
 }
 
@@ -201,6 +263,16 @@ async fn read_client_key_exchange(
 ) -> Result<Keys12, Error> {
     let message = peer.read::<ClientKeyExchange>().await?;
     let premaster = key_exchange.complete(group, &message.public)?;
-    let randoms = (&hello.random, server_random);
-    Keys12::agree(peer, &config.common, suite, &premaster, randoms, hello.extensions.extended_main_secret)
+    let randoms = Randoms {
+        client: hello.random,
+        server: *server_random,
+    };
+    Keys12::agree(
+        peer,
+        &config.common,
+        suite,
+        &premaster,
+        randoms,
+        hello.extensions.extended_main_secret,
+    )
 }

@@ -69,7 +69,7 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
     let ServerHelloMessage::Hello(answer) = answer else {
         panic!("a retry")
     };
-    let suite = suites::suite13(answer.cipher_suite).unwrap();
+    let suite = suites::suite(answer.cipher_suite).unwrap();
     peer.transcript.start(suite.hash);
     peer.transcript.add(&bytes);
     let share = answer.extensions.key_share.unwrap();

@@ -34,10 +34,16 @@ pub(super) async fn sign(
     const HOOK: &str = "PrivateKey";
     let context = Arc::clone(&peer.context);
     let answer = certified.key().sign(scheme, content, &context);
-    let signature = peer.ask(HOOK, answer).await.map_err(|source| Error::hook(HOOK, source))?;
+    let signature = peer
+        .ask(HOOK, answer)
+        .await
+        .map_err(|source| Error::hook(HOOK, source))?;
     if let (false, Some(leaf)) = (certified.key().is_self_checking(), certified.chain().first()) {
         verify_signature(leaf, scheme, algorithms, content, &signature).map_err(|_| {
-            Error::hook(HOOK, HookError::from("the signature does not fit the certificate and the handshake"))
+            Error::hook(
+                HOOK,
+                HookError::from("the signature does not fit the certificate and the handshake"),
+            )
         })?;
     }
     Ok(signature)
@@ -55,7 +61,13 @@ pub(super) fn check_certificate_verify(
         return Err(Misbehaviour::NotOffered("signature scheme").into());
     }
     let content = signed_content(signer, transcript_hash);
-    verify_signature(leaf, message.scheme, algorithms_for(message.scheme), &content, &message.signature)
+    verify_signature(
+        leaf,
+        message.scheme,
+        algorithms_for(message.scheme),
+        &content,
+        &message.signature,
+    )
 }
 
 /// What is signed: 64 spaces, the signer's context string, a zero, and the transcript hash.

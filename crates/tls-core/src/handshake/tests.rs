@@ -181,7 +181,7 @@ async fn follow(
     peer.input
         .set_change_cipher_spec(crate::record::ChangeCipherSpec::Drop);
     peer.output.set_max_fragment(max_fragment);
-    let suite = suites::suite13(CipherSuite::TLS_AES_128_GCM_SHA256).unwrap();
+    let suite = suites::suite(CipherSuite::TLS_AES_128_GCM_SHA256).unwrap();
     peer.transcript.start(suite.hash);
     let theirs = &hello.extensions.key_shares.as_ref().unwrap()[0];
     let (key_exchange, secret) = key_exchange::respond(theirs.group, &theirs.key_exchange)?;

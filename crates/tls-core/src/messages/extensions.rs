@@ -180,7 +180,6 @@ pub(crate) enum Place {
     /// NewSessionTicket.
     NewSessionTicket = NST,
     /// ServerHello of TLS 1.2.
-    #[cfg_attr(not(test), expect(dead_code, reason = "TLS 1.2 is not spoken yet"))]
     ServerHello12 = SH12,
 }
 

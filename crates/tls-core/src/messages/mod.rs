@@ -23,6 +23,7 @@ pub(crate) mod server_name;
 pub(crate) mod short_bytes;
 #[cfg(test)]
 mod testing;
+pub(crate) mod tls12;
 
 use crate::registry::HandshakeType;
 use crate::wire::{BadBytes, Prefixed24, Put, Reader};

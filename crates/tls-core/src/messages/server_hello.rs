@@ -111,7 +111,6 @@ impl From<HelloRetryRequest> for ServerHelloMessage {
 
 impl ServerHello {
     /// The version that the server chose, before anyone checked it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "TLS 1.2 is not spoken yet"))]
     pub(crate) fn version(&self) -> ProtocolVersion {
         self.extensions.supported_version.unwrap_or(self.legacy_version)
     }

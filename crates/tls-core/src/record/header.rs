@@ -10,6 +10,9 @@ pub(crate) const HEADER_LEN: usize = 5;
 /// Bytes that protection may add to a record in TLS 1.3 (section 5.2).
 pub(super) const MAX_EXPANSION: usize = 256;
 
+/// Bytes that protection may add to a record in TLS 1.2 (RFC 5246 6.2.3).
+pub(super) const MAX_EXPANSION12: usize = 2048;
+
 /// A record header whose type is known and whose length is within the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
@@ -19,24 +22,30 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a header. The minor version is ignored as the RFC demands; another major version is not TLS.
-    pub(super) fn parse(bytes: [u8; HEADER_LEN], protected: bool) -> Result<Self, Error> {
-        let [content_type, major, _minor, high, low] = bytes;
+    /// Reads a header of a record whose body has at most `max_body` bytes. The minor version is ignored as the RFC
+    /// demands, unless `version` is known, which is done in TLS 1.2 only; another major version is not TLS.
+    #[inline]
+    pub(super) fn parse(
+        bytes: [u8; HEADER_LEN],
+        max_body: usize,
+        version: Option<ProtocolVersion>,
+    ) -> Result<Self, Error> {
+        let [content_type, major, minor, high, low] = bytes;
         let content_type = ContentType(content_type);
         if content_type.name().is_none() {
             return Err(Misbehaviour::UnexpectedRecord(content_type).into());
         }
-        if major != 3 {
+        let found = ProtocolVersion(u16::from_be_bytes([major, minor]));
+        if major != 3 || version.is_some_and(|version| version != found) {
             return Err(Misbehaviour::BadRecordHeader.into());
         }
         let length = usize::from(u16::from_be_bytes([high, low]));
         // Data without keys is early data that we skip, which is protected all the same (section 4.2.10).
-        let limit = if protected || content_type == ContentType::APPLICATION_DATA {
-            MAX_FRAGMENT + MAX_EXPANSION
-        } else {
-            MAX_FRAGMENT
+        let max_body = match content_type {
+            ContentType::APPLICATION_DATA => max_body.max(MAX_FRAGMENT + MAX_EXPANSION),
+            _ => max_body,
         };
-        if length > limit {
+        if length > max_body {
             return Err(Misbehaviour::RecordOverflow.into());
         }
         Ok(Self { content_type, length })
@@ -65,8 +74,11 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn refusal(bytes: [u8; 5], protected: bool) -> Misbehaviour {
-        match Header::parse(bytes, protected).unwrap_err().into_kind() {
+    fn refusal(bytes: [u8; 5], version: Option<ProtocolVersion>) -> Misbehaviour {
+        match Header::parse(bytes, MAX_FRAGMENT, version)
+            .unwrap_err()
+            .into_kind()
+        {
             ErrorKind::Misbehaved(misbehaviour) => misbehaviour,
             other => panic!("{other}"),
         }
@@ -77,7 +89,7 @@ mod tests {
         let bytes = encode(ContentType::HANDSHAKE, ProtocolVersion::TLS10, 0x1234);
         assert_eq!(bytes, [22, 3, 1, 0x12, 0x34]);
         assert_eq!(
-            Header::parse(bytes, false).unwrap(),
+            Header::parse(bytes, MAX_FRAGMENT, None).unwrap(),
             Header {
                 content_type: ContentType::HANDSHAKE,
                 length: 0x1234
@@ -86,21 +98,27 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_record_depends_on_protection() {
-        assert!(Header::parse([22, 3, 3, 0x40, 0], false).is_ok());
-        assert_eq!(refusal([22, 3, 3, 0x40, 1], false), Misbehaviour::RecordOverflow);
-        assert!(Header::parse([23, 3, 3, 0x41, 0], true).is_ok());
-        assert_eq!(refusal([23, 3, 3, 0x41, 1], true), Misbehaviour::RecordOverflow);
+    fn a_record_over_the_limit_is_refused() {
+        assert!(Header::parse([22, 3, 3, 0x40, 0], MAX_FRAGMENT, None).is_ok());
+        assert_eq!(refusal([22, 3, 3, 0x40, 1], None), Misbehaviour::RecordOverflow);
+        assert!(Header::parse([23, 3, 3, 0x41, 0], MAX_FRAGMENT + MAX_EXPANSION, None).is_ok());
+    }
+
+    #[test]
+    fn the_version_counts_once_it_is_known() {
+        assert!(Header::parse([22, 3, 99, 0, 1], MAX_FRAGMENT, None).is_ok());
+        let tls12 = Some(ProtocolVersion::TLS12);
+        assert!(Header::parse([22, 3, 3, 0, 1], MAX_FRAGMENT, tls12).is_ok());
+        assert_eq!(refusal([22, 3, 1, 0, 1], tls12), Misbehaviour::BadRecordHeader);
     }
 
     #[test]
     fn an_unknown_type_and_a_wrong_major_version_are_refused() {
         assert_eq!(
-            refusal([24, 3, 3, 0, 1], false),
+            refusal([24, 3, 3, 0, 1], None),
             Misbehaviour::UnexpectedRecord(ContentType(24))
         );
-        assert_eq!(refusal([22, 2, 3, 0, 1], false), Misbehaviour::BadRecordHeader);
-        assert!(Header::parse([22, 3, 99, 0, 1], false).is_ok());
+        assert_eq!(refusal([22, 2, 3, 0, 1], None), Misbehaviour::BadRecordHeader);
     }
 
     #[test]

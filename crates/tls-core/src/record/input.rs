@@ -6,10 +6,11 @@ use super::buffer::{Buffer, LARGE, SMALL};
 use super::header::{HEADER_LEN, Header, looks_like_tls};
 use super::join::{Joiner, message_header};
 use super::protect::ReadProtection;
-use crate::alert::{Alert, AlertDescription};
+use super::protect12::Read12;
+use crate::alert::{Alert, AlertDescription, AlertLevel};
 use crate::crypto::aead::OpeningKey;
 use crate::error::{Error, ErrorKind, Misbehaviour};
-use crate::registry::{ContentType, HandshakeType};
+use crate::registry::{ContentType, HandshakeType, ProtocolVersion};
 
 /// Records in a row without content, or dummy change_cipher_spec records, that we bear. BoringSSL's number.
 const MAX_EMPTY_RECORDS: u8 = 32;
@@ -17,8 +18,8 @@ const MAX_EMPTY_RECORDS: u8 = 32;
 /// Warning alerts in a row that we bear. BoringSSL's number.
 const MAX_WARNINGS: u8 = 4;
 
-/// KeyUpdates in a row, without data between them, that we bear. BoringSSL's number.
-const MAX_KEY_UPDATES: u8 = 32;
+/// KeyUpdates in a row, or HelloRequests in TLS 1.2, without data between them, that we bear. BoringSSL's number.
+const MAX_REQUESTS: u8 = 32;
 
 /// Free bytes offered to the transport at the least, beyond a partial record that is kept.
 const LEAST_ROOM: usize = 1024;
@@ -48,6 +49,10 @@ pub(crate) struct Input {
     plaintext_alerts: bool,
     /// Data may come, be it empty.
     application_data: bool,
+    /// Warnings are not fatal.
+    tolerate_warnings: bool,
+    /// What all records must say, once it is TLS 1.2.
+    version: Option<ProtocolVersion>,
     /// The last read filled all space offered to it: the peer has more.
     hungry: bool,
     /// Bytes offered by the last call of `space`.
@@ -56,7 +61,7 @@ pub(crate) struct Input {
     skip_early_data: Option<usize>,
     empty_records: u8,
     warnings: u8,
-    key_updates: u8,
+    requests: u8,
 }
 
 /// What [`Input::next`] found.
@@ -73,15 +78,20 @@ pub(crate) enum Incoming {
     },
     /// The peer closed its side in order.
     CloseNotify,
+    /// The peer's next record comes under new keys (RFC 5246 7.1), which must be set now.
+    ChangeCipherSpec,
 }
 
-/// What becomes of a dummy change_cipher_spec (section 5 and D.4).
+/// What becomes of a change_cipher_spec: a dummy (section 5 and D.4), or that of TLS 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChangeCipherSpec {
     /// It is an error: before the first ClientHello, and once the peer's Finished is there.
     Refuse,
     /// It is dropped, if well-formed.
     Drop,
+    /// It is reported as [`Incoming::ChangeCipherSpec`] (RFC 5246 7.1) unless handshake bytes are left from before it;
+    /// and another is an error. To be set only where it is due.
+    Deliver,
 }
 
 /// Where the message lies that was given out last.
@@ -99,6 +109,8 @@ enum Opened {
     Copied(usize),
     /// It says nothing.
     Dropped,
+    /// It is the change_cipher_spec that was due.
+    ChangeCipherSpec,
 }
 
 impl Input {
@@ -115,12 +127,14 @@ impl Input {
             identified: false,
             plaintext_alerts: false,
             application_data: false,
+            tolerate_warnings: false,
+            version: None,
             hungry: false,
             offered: 0,
             skip_early_data: None,
             empty_records: 0,
             warnings: 0,
-            key_updates: 0,
+            requests: 0,
         }
     }
 
@@ -184,6 +198,7 @@ impl Input {
             match self.next_record(out)? {
                 None => return Ok(Incoming::NeedMore),
                 Some(Opened::Dropped) => {}
+                Some(Opened::ChangeCipherSpec) => return Ok(Incoming::ChangeCipherSpec),
                 Some(Opened::Copied(copied)) => return Ok(Incoming::ApplicationData { copied }),
                 Some(Opened::Held) => {
                     if let Some(incoming) = self.look_at_content()? {
@@ -226,6 +241,27 @@ impl Input {
         Ok(())
     }
 
+    /// As [`Self::set_keys`], in TLS 1.2: to be called when [`Incoming::ChangeCipherSpec`] was found.
+    pub(crate) fn set_keys12(&mut self, key: OpeningKey) -> Result<(), Error> {
+        self.end_of_flight()?;
+        self.set_tls12();
+        self.protection = ReadProtection::Tls12(Read12::new(key));
+        Ok(())
+    }
+
+    /// The version is TLS 1.2: from here on records must say so (RFC 5246 6.2.1), and warnings are not fatal.
+    pub(crate) fn set_tls12(&mut self) {
+        self.version = Some(ProtocolVersion::TLS12);
+        self.tolerate_warnings = true;
+    }
+
+    /// Whether alerts that call themselves warnings are passed over, up to a few in a row (RFC 5246 7.2). In TLS 1.3
+    /// all but close_notify and user_canceled are fatal (section 6), which is how it is at first. While TLS 1.2 can
+    /// still be chosen they should be tolerated: some servers send unrecognized_name before their ServerHello.
+    pub(crate) fn tolerate_warnings(&mut self, tolerate: bool) {
+        self.tolerate_warnings = tolerate;
+    }
+
     /// Checks that no handshake bytes follow the message given out last: where keys change, or the peer must wait
     /// for us before it goes on.
     pub(crate) fn end_of_flight(&self) -> Result<(), Error> {
@@ -262,7 +298,12 @@ impl Input {
 
     /// Counts a KeyUpdate, and refuses too many in a row.
     pub(crate) fn count_key_update(&mut self) -> Result<(), Error> {
-        count(&mut self.key_updates, MAX_KEY_UPDATES, "KeyUpdates")
+        count(&mut self.requests, MAX_REQUESTS, "KeyUpdates")
+    }
+
+    /// Counts a HelloRequest, and refuses too many in a row.
+    pub(crate) fn count_hello_request(&mut self) -> Result<(), Error> {
+        count(&mut self.requests, MAX_REQUESTS, "HelloRequests")
     }
 
     /// Whether bytes are there that were not given out or consumed, be they raw, decrypted, or the beginning of a
@@ -344,7 +385,7 @@ impl Input {
         let Some(&header_bytes) = raw.first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
-        let header = Header::parse(header_bytes, !self.protection.is_plaintext())?;
+        let header = Header::parse(header_bytes, self.protection.max_body(), self.version)?;
         self.identified = true;
         if raw.len() - HEADER_LEN < header.length {
             return Ok(None);
@@ -354,16 +395,17 @@ impl Input {
         self.buffer.consume(HEADER_LEN + header.length);
         self.held = 0..0;
 
-        if self.protection.is_plaintext() || header.content_type != ContentType::APPLICATION_DATA {
+        if !self.protection.covers(header.content_type) {
             return self.plaintext_record(header.content_type, body).map(Some);
         }
-        self.protected_record(&header_bytes, body, out).map(Some)
+        self.protected_record(header.content_type, &header_bytes, body, out)
+            .map(Some)
     }
 
     /// A record that says that it is not protected.
     fn plaintext_record(&mut self, content_type: ContentType, body: Range<usize>) -> Result<Opened, Error> {
         if content_type == ContentType::CHANGE_CIPHER_SPEC {
-            return self.drop_change_cipher_spec(body);
+            return self.change_cipher_spec(body);
         }
         if content_type == ContentType::APPLICATION_DATA && self.skip_early_data.is_some() {
             self.not_interleaved(content_type)?;
@@ -380,13 +422,18 @@ impl Input {
         Ok(Opened::Held)
     }
 
-    fn drop_change_cipher_spec(&mut self, body: Range<usize>) -> Result<Opened, Error> {
+    fn change_cipher_spec(&mut self, body: Range<usize>) -> Result<Opened, Error> {
         const TYPE: ContentType = ContentType::CHANGE_CIPHER_SPEC;
         if self.change_cipher_spec == ChangeCipherSpec::Refuse {
             return Err(Misbehaviour::UnexpectedRecord(TYPE).into());
         }
         if self.buffer.range(body) != [1] {
             return Err(Misbehaviour::BadChangeCipherSpec.into());
+        }
+        if self.change_cipher_spec == ChangeCipherSpec::Deliver {
+            self.end_of_flight()?;
+            self.change_cipher_spec = ChangeCipherSpec::Refuse;
+            return Ok(Opened::ChangeCipherSpec);
         }
         self.not_interleaved(TYPE)?;
         count(
@@ -401,11 +448,12 @@ impl Input {
     #[inline]
     fn protected_record(
         &mut self,
+        outer: ContentType,
         header: &[u8; HEADER_LEN],
         body: Range<usize>,
         out: &mut [u8],
     ) -> Result<Opened, Error> {
-        let direct = match self.protection.inner_len(body.len()) {
+        let direct = match self.protection.inner_len(outer, body.len()) {
             Some(len) if !out.is_empty() => out.get_mut(..len),
             _ => None,
         };
@@ -413,33 +461,33 @@ impl Input {
         let opened = match direct {
             Some(out) => {
                 let sealed = self.buffer.range(body.clone());
-                self.protection.open_into(header, sealed, out)
+                self.protection
+                    .open_into(header, sealed, out)
+                    .map(|(content_type, len)| (content_type, 0..len))
             }
             None => {
                 let sealed = self.buffer.range_mut(body.clone());
-                self.protection
-                    .open_in_place(ContentType::APPLICATION_DATA, header, sealed)
+                self.protection.open_in_place(outer, header, sealed)
             }
         };
-        let (content_type, len) = match opened {
+        let (content_type, content) = match opened {
             Ok(opened) => opened,
             Err(error) if self.skip_early_data.is_some() => return self.skipped_or(body.len(), error),
             Err(error) => return Err(error),
         };
         self.skip_early_data = None;
-        if is_direct && let Some(content) = out.get_mut(..len) {
-            if content_type == ContentType::APPLICATION_DATA && len > 0 {
+        let held = body.start + content.start..body.start + content.end;
+        if is_direct && let Some(content) = out.get_mut(content) {
+            if content_type == ContentType::APPLICATION_DATA && !content.is_empty() {
                 self.count_data()?;
-                return Ok(Opened::Copied(len));
+                return Ok(Opened::Copied(content.len()));
             }
             // Not data after all: it belongs in our buffer, and not in the caller's.
-            self.buffer
-                .range_mut(body.start..body.start + len)
-                .copy_from_slice(content);
+            self.buffer.range_mut(held.clone()).copy_from_slice(content);
             content.fill(0);
         }
         self.content_type = content_type;
-        self.held = body.start..body.start + len;
+        self.held = held;
         Ok(Opened::Held)
     }
 
@@ -469,7 +517,7 @@ impl Input {
         }
     }
 
-    /// Closes, errors, and warnings that mean nothing (section 6). The level is ignored.
+    /// Closes, errors, and warnings that mean nothing (section 6). The level is ignored but in TLS 1.2.
     fn look_at_alert(&mut self) -> Result<Option<Incoming>, Error> {
         let content = self.buffer.range(self.held.clone());
         if content.is_empty() {
@@ -479,7 +527,10 @@ impl Input {
         self.held = 0..0;
         match alert.description {
             AlertDescription::CLOSE_NOTIFY => Ok(Some(Incoming::CloseNotify)),
-            AlertDescription::USER_CANCELED => {
+            description
+                if description == AlertDescription::USER_CANCELED
+                    || self.tolerate_warnings && alert.level == AlertLevel::Warning =>
+            {
                 self.not_interleaved(ContentType::ALERT)?;
                 count(&mut self.warnings, MAX_WARNINGS, "warning alerts")?;
                 Ok(None)
@@ -494,7 +545,7 @@ impl Input {
         self.not_interleaved(ContentType::APPLICATION_DATA)?;
         self.empty_records = 0;
         self.warnings = 0;
-        self.key_updates = 0;
+        self.requests = 0;
         Ok(())
     }
 

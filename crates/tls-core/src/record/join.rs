@@ -14,7 +14,8 @@ const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
 /// Longest body of a certificate message: ten large certificates and their OCSP responses.
 const MAX_CERTIFICATE_MESSAGE: usize = 128 * 1024;
 
-/// Longest body of a message of fixed or nearly fixed size: Finished (48), KeyUpdate (1), EndOfEarlyData (0).
+/// Longest body of a message of fixed or nearly fixed size: Finished (48), KeyUpdate (1), EndOfEarlyData,
+/// HelloRequest and ServerHelloDone (0).
 const MAX_SHORT_MESSAGE: usize = 64;
 
 /// One handshake message that arrives in pieces. Messages that arrive whole need none of this.
@@ -77,9 +78,11 @@ pub(super) fn message_header(bytes: &[u8]) -> Result<Option<(HandshakeType, usiz
     let size = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
     let limit = match message {
         HandshakeType::CERTIFICATE => MAX_CERTIFICATE_MESSAGE,
-        HandshakeType::FINISHED | HandshakeType::KEY_UPDATE | HandshakeType::END_OF_EARLY_DATA => {
-            MAX_SHORT_MESSAGE
-        }
+        HandshakeType::FINISHED
+        | HandshakeType::KEY_UPDATE
+        | HandshakeType::END_OF_EARLY_DATA
+        | HandshakeType::HELLO_REQUEST
+        | HandshakeType::SERVER_HELLO_DONE => MAX_SHORT_MESSAGE,
         _ => MAX_HANDSHAKE_MESSAGE,
     };
     if size > limit {

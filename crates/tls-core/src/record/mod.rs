@@ -9,10 +9,13 @@ mod input;
 mod join;
 mod output;
 mod protect;
+mod protect12;
 mod split;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests12;
 
 pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
 pub(crate) use output::Output;

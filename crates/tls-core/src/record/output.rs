@@ -4,7 +4,6 @@ use std::io::IoSlice;
 
 use super::MAX_FRAGMENT;
 use super::buffer::{Buffer, LARGE, SMALL};
-use super::header::HEADER_LEN;
 use super::protect::WriteProtection;
 use super::split::{Gather, Padding};
 use crate::crypto::aead::SealingKey;
@@ -19,8 +18,8 @@ pub(crate) struct Output {
     /// Records ready to be sent lie between its cursors; the unfinished one follows.
     buffer: Buffer,
     protection: WriteProtection,
-    /// Handshake bytes in the unfinished record, which lie [`HEADER_LEN`] bytes behind the end cursor of the
-    /// buffer. Messages of one flight share records as long as nothing else comes between them.
+    /// Handshake bytes in the unfinished record, which lie behind the end cursor of the buffer, after room for what
+    /// stands before them. Messages of one flight share records as long as nothing else comes between them.
     unfinished: usize,
     /// The last buffer held more than a small one can: the next one is large at once, instead of by a copy.
     busy: bool,
@@ -66,7 +65,15 @@ impl Output {
         Ok(())
     }
 
-    /// Whether the key is near the end of what it may protect (section 5.5).
+    /// As [`Self::set_keys`], in TLS 1.2. The key must be one for that.
+    pub(crate) fn set_keys12(&mut self, key: SealingKey, limit: u64) -> Result<(), Error> {
+        self.finish_flight()?;
+        self.protection.set_keys12(key, limit);
+        Ok(())
+    }
+
+    /// Whether the key is near the end of what it may protect (section 5.5). In TLS 1.2 it cannot be replaced: no
+    /// more data is taken, but a few alerts are.
     pub(crate) fn needs_key_update(&self) -> bool {
         self.protection.needs_key_update()
     }
@@ -88,7 +95,8 @@ impl Output {
         Ok(())
     }
 
-    /// Queues the dummy change_cipher_spec (section D.4), which is never protected.
+    /// Queues a change_cipher_spec without protection: the dummy of TLS 1.3 (section D.4), or that of TLS 1.2, which
+    /// stands before the change of keys.
     pub(crate) fn queue_change_cipher_spec(&mut self) -> Result<(), Error> {
         self.finish_flight()?;
         let mut plaintext = WriteProtection::plaintext();
@@ -175,7 +183,7 @@ impl Output {
             }
             let fits = (self.max_fragment - self.unfinished).min(content.len());
             let (piece, rest) = content.split_at_checked(fits).unwrap_or((content, &[]));
-            let at = HEADER_LEN + self.unfinished;
+            let at = self.protection.content_at() + self.unfinished;
             self.make_room(self.record_len(self.unfinished + piece.len()));
             if let Some(to) = self.buffer.free_mut().get_mut(at..at + piece.len()) {
                 to.copy_from_slice(piece);
@@ -201,9 +209,8 @@ impl Output {
         match gather.contiguous(content_len) {
             Some(content) if !padded => self.protection.seal(content_type, content, record)?,
             contiguous => {
-                let to = record
-                    .get_mut(HEADER_LEN..HEADER_LEN + content_len)
-                    .unwrap_or_default();
+                let at = self.protection.content_at();
+                let to = record.get_mut(at..at + content_len).unwrap_or_default();
                 match contiguous {
                     Some(content) => to.copy_from_slice(content),
                     None => gather.copy_to(to),
@@ -235,7 +242,7 @@ impl Output {
         let begun = if self.unfinished == 0 {
             0
         } else {
-            HEADER_LEN + self.unfinished
+            self.protection.content_at() + self.unfinished
         };
         let keep = self.buffer.start()..self.buffer.end() + begun;
         self.buffer.make_room(keep, room.saturating_sub(begun));

@@ -1,7 +1,10 @@
 //! Records sealed and opened (section 5.2): the plaintext epoch, and keys with their sequence number.
 
+use core::ops::Range;
+
 use super::MAX_FRAGMENT;
-use super::header::{HEADER_LEN, encode};
+use super::header::{HEADER_LEN, MAX_EXPANSION, MAX_EXPANSION12, encode};
+use super::protect12::{Read12, Write12};
 use crate::crypto::aead::{OpeningKey, SealingKey, TAG_LEN};
 use crate::error::{Error, ErrorKind, Misbehaviour};
 use crate::registry::{ContentType, ProtocolVersion};
@@ -19,6 +22,8 @@ pub(super) enum ReadProtection {
         /// Records opened so far.
         sequence: u64,
     },
+    /// TLS 1.2: the content type is outside.
+    Tls12(Read12),
 }
 
 impl ReadProtection {
@@ -26,35 +31,61 @@ impl ReadProtection {
         matches!(self, Self::Plaintext)
     }
 
+    /// Whether a record of this type is to be opened: in TLS 1.3 only that which hides its type, in TLS 1.2 any.
+    #[inline]
+    pub(super) fn covers(&self, content_type: ContentType) -> bool {
+        match self {
+            Self::Plaintext => false,
+            Self::Tls13 { .. } => content_type == ContentType::APPLICATION_DATA,
+            Self::Tls12(_) => true,
+        }
+    }
+
+    /// The longest body that a record may have.
+    #[inline]
+    pub(super) const fn max_body(&self) -> usize {
+        match self {
+            Self::Plaintext => MAX_FRAGMENT,
+            Self::Tls13 { .. } => MAX_FRAGMENT + MAX_EXPANSION,
+            Self::Tls12(_) => MAX_FRAGMENT + MAX_EXPANSION12,
+        }
+    }
+
     /// Whether no record was opened since the last change of keys.
     pub(super) const fn is_fresh(&self) -> bool {
         matches!(self, Self::Plaintext | Self::Tls13 { sequence: 0, .. })
     }
 
-    /// Opens the body of a record in place: its content type, and the length of the content at the front of it.
+    /// Opens the body of a record in place: its content type, and where in it the content lies.
     #[inline]
     pub(super) fn open_in_place(
         &mut self,
         outer: ContentType,
         header: &[u8; HEADER_LEN],
         body: &mut [u8],
-    ) -> Result<(ContentType, usize), Error> {
+    ) -> Result<(ContentType, Range<usize>), Error> {
         match self {
-            Self::Plaintext => Ok((outer, body.len())),
+            Self::Plaintext => Ok((outer, 0..body.len())),
             Self::Tls13 { key, sequence } => {
                 let next = following(*sequence)?;
                 let inner = key.open_in_place(*sequence, header, body)?;
                 *sequence = next;
-                strip(inner)
+                strip(inner).map(|(content_type, len)| (content_type, 0..len))
             }
+            Self::Tls12(read) => Ok((outer, read.open_in_place(*header, body)?)),
         }
     }
 
-    /// The length that `out` must have for [`Self::open_into`] with a body of this length.
-    pub(super) const fn inner_len(&self, body_len: usize) -> Option<usize> {
+    /// The length that `out` must have for [`Self::open_into`] with a body of this length. `None` for records that
+    /// hold no data, as far as their header says.
+    #[inline]
+    pub(super) fn inner_len(&self, outer: ContentType, body_len: usize) -> Option<usize> {
         match self {
-            Self::Plaintext => None,
             Self::Tls13 { .. } => body_len.checked_sub(TAG_LEN),
+            Self::Tls12(read) if outer == ContentType::APPLICATION_DATA => {
+                body_len.checked_sub(read.overhead())
+            }
+            Self::Plaintext | Self::Tls12(_) => None,
         }
     }
 
@@ -73,6 +104,10 @@ impl ReadProtection {
                 key.open_into(*sequence, header, body, out)?;
                 *sequence = next;
                 strip(out)
+            }
+            Self::Tls12(read) => {
+                read.open_into(*header, body, out)?;
+                Ok((ContentType::APPLICATION_DATA, out.len()))
             }
         }
     }
@@ -97,7 +132,7 @@ fn strip(inner: &[u8]) -> Result<(ContentType, usize), Error> {
 }
 
 /// The sequence number after this one. It must not wrap (section 5.3), and cannot within a lifetime.
-fn following(sequence: u64) -> Result<u64, Error> {
+pub(super) fn following(sequence: u64) -> Result<u64, Error> {
     sequence
         .checked_add(1)
         .ok_or_else(|| Misbehaviour::TooMuchForOneKey.into())
@@ -105,12 +140,21 @@ fn following(sequence: u64) -> Result<u64, Error> {
 
 /// How the records that we write are protected.
 pub(super) struct WriteProtection {
-    keys: Option<WriteKeys>,
+    keys: WriteKeys,
     /// What plaintext records say; protected ones always say TLS 1.2.
     version: ProtocolVersion,
 }
 
-struct WriteKeys {
+enum WriteKeys {
+    /// Not yet.
+    Plaintext,
+    /// TLS 1.3: the content type is inside.
+    Tls13(Write13),
+    /// TLS 1.2: the content type is outside.
+    Tls12(Write12),
+}
+
+struct Write13 {
     key: SealingKey,
     /// Records sealed so far.
     sequence: u64,
@@ -121,7 +165,7 @@ struct WriteKeys {
 impl WriteProtection {
     pub(super) const fn plaintext() -> Self {
         Self {
-            keys: None,
+            keys: WriteKeys::Plaintext,
             version: ProtocolVersion::TLS12,
         }
     }
@@ -131,35 +175,52 @@ impl WriteProtection {
     }
 
     pub(super) fn set_keys(&mut self, key: SealingKey, limit: u64) {
-        self.keys = Some(WriteKeys {
+        self.keys = WriteKeys::Tls13(Write13 {
             key,
             sequence: 0,
             limit,
         });
     }
 
-    /// Whether the key should be replaced before more data is sealed: a few records of its allowance are left, for
-    /// the KeyUpdate itself and for alerts.
+    pub(super) fn set_keys12(&mut self, key: SealingKey, limit: u64) {
+        self.keys = WriteKeys::Tls12(Write12::new(key, limit));
+    }
+
+    /// Whether the key should be replaced before more data is sealed, which TLS 1.2 cannot: a few records of its
+    /// allowance are left, for the KeyUpdate itself and for alerts.
     #[inline]
     pub(super) fn needs_key_update(&self) -> bool {
         const RESERVE: u64 = 8;
-        self.keys
-            .as_ref()
-            .is_some_and(|keys| keys.sequence >= keys.limit.saturating_sub(RESERVE).max(1))
+        let (sequence, limit) = match &self.keys {
+            WriteKeys::Plaintext => return false,
+            WriteKeys::Tls13(keys) => (keys.sequence, keys.limit),
+            WriteKeys::Tls12(keys) => (keys.sequence(), keys.limit()),
+        };
+        sequence >= limit.saturating_sub(RESERVE).max(1)
     }
 
     /// Bytes of a record that are neither content nor padding.
     #[inline]
     pub(super) const fn overhead(&self) -> usize {
-        match self.keys {
-            None => HEADER_LEN,
-            Some(_) => HEADER_LEN + 1 + TAG_LEN,
+        match &self.keys {
+            WriteKeys::Plaintext => HEADER_LEN,
+            WriteKeys::Tls13(_) => HEADER_LEN + 1 + TAG_LEN,
+            WriteKeys::Tls12(keys) => keys.content_at() + TAG_LEN,
         }
     }
 
-    /// Whether records can be padded: in plaintext they cannot.
+    /// Bytes of a record before its content.
+    #[inline]
+    pub(super) const fn content_at(&self) -> usize {
+        match &self.keys {
+            WriteKeys::Plaintext | WriteKeys::Tls13(_) => HEADER_LEN,
+            WriteKeys::Tls12(keys) => keys.content_at(),
+        }
+    }
+
+    /// Whether records can be padded: in plaintext and in TLS 1.2 they cannot.
     pub(super) const fn may_pad(&self) -> bool {
-        self.keys.is_some()
+        matches!(self.keys, WriteKeys::Tls13(_))
     }
 
     /// Seals content from elsewhere into `out`, which has the length of the content and [`Self::overhead`].
@@ -170,7 +231,10 @@ impl WriteProtection {
         content: &[u8],
         out: &mut [u8],
     ) -> Result<(), Error> {
-        if let Some(keys) = &mut self.keys
+        if let WriteKeys::Tls12(keys) = &mut self.keys {
+            return keys.seal(content_type, content, out);
+        }
+        if let WriteKeys::Tls13(keys) = &mut self.keys
             && keys.key.prefers_out_of_place(content.len())
         {
             let next = following(keys.sequence)?;
@@ -188,19 +252,24 @@ impl WriteProtection {
         self.seal_in_place(content_type, content.len(), out)
     }
 
-    /// Makes a record of `out`, in which the content follows [`HEADER_LEN`] bytes. What `out` is longer than
-    /// content and [`Self::overhead`] becomes padding.
+    /// Makes a record of `out`, in which the content lies at [`Self::content_at`]. What `out` is longer than content
+    /// and [`Self::overhead`] becomes padding.
     pub(super) fn seal_in_place(
         &mut self,
         content_type: ContentType,
         content_len: usize,
         out: &mut [u8],
     ) -> Result<(), Error> {
-        let (header, body) = split_header(out)?;
-        let Some(keys) = &mut self.keys else {
-            *header = encode(content_type, self.version, body.len());
-            return Ok(());
+        let keys = match &mut self.keys {
+            WriteKeys::Plaintext => {
+                let (header, body) = split_header(out)?;
+                *header = encode(content_type, self.version, body.len());
+                return Ok(());
+            }
+            WriteKeys::Tls12(keys) => return keys.seal_in_place(content_type, out),
+            WriteKeys::Tls13(keys) => keys,
         };
+        let (header, body) = split_header(out)?;
         let next = following(keys.sequence)?;
         *header = encode(ContentType::APPLICATION_DATA, ProtocolVersion::TLS12, body.len());
         let tag_at = body.len().saturating_sub(TAG_LEN);
@@ -216,12 +285,12 @@ impl WriteProtection {
     }
 }
 
-fn split_header(out: &mut [u8]) -> Result<(&mut [u8; HEADER_LEN], &mut [u8]), Error> {
+pub(super) fn split_header(out: &mut [u8]) -> Result<(&mut [u8; HEADER_LEN], &mut [u8]), Error> {
     out.split_first_chunk_mut::<HEADER_LEN>().ok_or_else(no_room)
 }
 
 /// Never happens: the output makes room before it seals.
-fn no_room() -> Error {
+pub(super) fn no_room() -> Error {
     Error::new(ErrorKind::Crypto("no room for a record"))
 }
 
@@ -251,7 +320,7 @@ mod tests {
     ) -> Result<(ContentType, Vec<u8>), Misbehaviour> {
         let (header, body) = record.split_first_chunk_mut::<HEADER_LEN>().unwrap();
         match protection.open_in_place(ContentType(header[0]), header, body) {
-            Ok((content_type, len)) => Ok((content_type, body[..len].to_vec())),
+            Ok((content_type, content)) => Ok((content_type, body[content].to_vec())),
             Err(error) => match error.into_kind() {
                 ErrorKind::Misbehaved(misbehaviour) => Err(misbehaviour),
                 other => panic!("{other}"),

@@ -16,7 +16,7 @@ const ALL: [AeadAlgorithm; 3] = [
 ];
 const DATA: ContentType = ContentType::APPLICATION_DATA;
 
-fn output(algorithm: AeadAlgorithm) -> Output {
+pub(super) fn output(algorithm: AeadAlgorithm) -> Output {
     let mut output = Output::new();
     let key = SealingKey::new(algorithm, &vec![3; algorithm.key_len()], [4; 12]).unwrap();
     output.set_keys(key, u64::MAX).unwrap();
@@ -38,12 +38,12 @@ fn aes() -> (Output, Input) {
     (output(AeadAlgorithm::Aes128Gcm), input(AeadAlgorithm::Aes128Gcm))
 }
 
-fn bytes(len: usize) -> Vec<u8> {
+pub(super) fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 % 251) as u8).collect()
 }
 
 /// All that is pending, marked as sent.
-fn drain(output: &mut Output) -> Vec<u8> {
+pub(super) fn drain(output: &mut Output) -> Vec<u8> {
     output.finish_flight().unwrap();
     let bytes = output.pending().to_vec();
     output.sent(bytes.len());
@@ -51,7 +51,7 @@ fn drain(output: &mut Output) -> Vec<u8> {
 }
 
 /// All of `data` as records.
-fn sealed(output: &mut Output, data: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(output: &mut Output, data: &[u8]) -> Vec<u8> {
     let (mut wire, mut done) = (Vec::new(), 0);
     while done < data.len() {
         let n = output
@@ -64,7 +64,7 @@ fn sealed(output: &mut Output, data: &[u8]) -> Vec<u8> {
     wire
 }
 
-fn feed(input: &mut Input, bytes: &[u8]) {
+pub(super) fn feed(input: &mut Input, bytes: &[u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let space = input.space();
@@ -75,7 +75,7 @@ fn feed(input: &mut Input, bytes: &[u8]) {
     }
 }
 
-fn plain(content_type: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn plain(content_type: u8, content: &[u8]) -> Vec<u8> {
     let mut record = vec![
         content_type,
         3,
@@ -87,7 +87,7 @@ fn plain(content_type: u8, content: &[u8]) -> Vec<u8> {
     record
 }
 
-fn misbehaviour(error: Error) -> Misbehaviour {
+pub(super) fn misbehaviour(error: Error) -> Misbehaviour {
     match error.into_kind() {
         ErrorKind::Misbehaved(misbehaviour) => misbehaviour,
         other => panic!("{other}"),
@@ -109,7 +109,7 @@ fn refusal(wire: &[u8]) -> Misbehaviour {
 }
 
 /// Feeds `wire` in chunks and collects data and messages.
-fn collect(input: &mut Input, wire: &[u8], chunk: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
+pub(super) fn collect(input: &mut Input, wire: &[u8], chunk: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (mut data, mut messages) = (Vec::new(), Vec::new());
     for piece in wire.chunks(chunk) {
         feed(input, piece);
@@ -118,7 +118,7 @@ fn collect(input: &mut Input, wire: &[u8], chunk: usize) -> (Vec<u8>, Vec<Vec<u8
                 Incoming::NeedMore => break,
                 Incoming::Handshake(_) => messages.push(input.message().to_vec()),
                 Incoming::ApplicationData { .. } => data.extend_from_slice(input.payload()),
-                Incoming::CloseNotify => panic!("close_notify"),
+                other => panic!("{other:?}"),
             }
         }
     }
