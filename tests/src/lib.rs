@@ -11,7 +11,9 @@
 )]
 
 pub mod counting;
+pub mod hello;
 pub mod openssl;
+pub mod pair;
 pub mod pki;
 pub mod process;
 pub mod script;

@@ -54,6 +54,7 @@ impl Reader {
     pub(super) fn new(side: Side, mut input: Input, epoch: Option<Epoch>, control: Arc<Control>) -> Self {
         input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
         input.allow_plaintext_alerts(false);
+        input.allow_application_data();
         Self {
             side,
             input,

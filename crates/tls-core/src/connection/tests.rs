@@ -347,6 +347,7 @@ fn a_requested_answer_waits_while_much_is_pending() {
     let pending = server.writer.pending().len();
     server.writer.apply_control().unwrap();
     assert_eq!(server.writer.pending().len(), pending);
+    assert_eq!(server.writer.write(b"after the answer only").unwrap(), 0);
     transfer(&mut server, &mut client);
     assert!(
         transfer(&mut server, &mut client) > 0,

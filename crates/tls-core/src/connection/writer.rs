@@ -51,6 +51,10 @@ impl Writer {
     pub fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> Result<usize, Error> {
         self.apply_control()?;
         self.check_open()?;
+        if self.control.is_set() && self.output.pending().len() >= ANSWER_BELOW {
+            // No data may go before the answer to a KeyUpdate (section 4.6.3), which waits for room.
+            return Ok(0);
+        }
         if self.output.needs_key_update() && self.epoch.is_some() {
             self.update_keys(KeyUpdateRequest::UPDATE_NOT_REQUESTED)?;
         }

@@ -177,6 +177,9 @@ fn send_second_client_hello(
     if retry.supported_version != Some(ProtocolVersion::TLS13) {
         return Err(Misbehaviour::IllegalParameter("version of HelloRetryRequest").into());
     }
+    if retry.legacy_version != ProtocolVersion::TLS12 {
+        return Err(Misbehaviour::IllegalParameter("legacy_version").into());
+    }
     check_placement(&retry.extension_types, Place::HelloRetryRequest)?;
     // A cookie is the one extension that may come unasked.
     let unasked = |extension: &ExtensionType| *extension != ExtensionType::COOKIE;

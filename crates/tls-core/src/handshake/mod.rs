@@ -9,3 +9,6 @@ mod signature;
 
 pub use client::connect;
 pub use server::accept;
+
+#[cfg(test)]
+mod tests;

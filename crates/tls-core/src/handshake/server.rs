@@ -38,6 +38,8 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
 
 async fn read_client_hello(peer: &mut Peer<'_>) -> Result<Box<ClientHello>, Error> {
     let hello = Box::new(peer.read::<ClientHello>().await?);
+    // The client must wait for our answer now, and the keys change with it (section 5.1).
+    peer.input.end_of_flight()?;
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
     peer.set_server_name(hello.server_name());
     Ok(hello)

@@ -95,7 +95,8 @@ pub(super) async fn finish(peer: &mut Peer<'_>, responded: Responded) -> Result<
     ))
 }
 
-/// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2 and 9.2).
+/// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2, 4.2.9
+/// and 9.2).
 fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
     check_placement(&hello.extensions.extension_types, Place::ClientHello)?;
     if hello.compression != Compression::OnlyNull {
@@ -112,6 +113,10 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
             extensions.signature_algorithms.is_some(),
         ),
         (ExtensionType::KEY_SHARE, extensions.key_shares.is_some()),
+        (
+            ExtensionType::PSK_KEY_EXCHANGE_MODES,
+            extensions.psk_key_exchange_modes.is_some() || extensions.pre_shared_key.is_none(),
+        ),
     ];
     match required.into_iter().find(|(_, there)| !there) {
         Some((missing, _)) => Err(Misbehaviour::MissingExtension(missing).into()),
@@ -169,6 +174,7 @@ async fn retry_if_no_usable_share(
         peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
     }
     let second = Box::new(peer.read::<ClientHello>().await?);
+    peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;
     Ok((second, group, true))
 }
@@ -200,8 +206,6 @@ fn send_hello_retry_request(
     suite: &Suite,
     group: NamedGroup,
 ) -> Result<(), Error> {
-    // What follows must be an answer to this message.
-    peer.input.end_of_flight()?;
     peer.transcript.restart_for_retry();
     peer.send(&ServerHelloMessage::Retry(HelloRetryRequest {
         legacy_version: ProtocolVersion::TLS12,

@@ -46,6 +46,8 @@ pub(crate) struct Input {
     /// The first bytes are known to be TLS.
     identified: bool,
     plaintext_alerts: bool,
+    /// Data may come, be it empty.
+    application_data: bool,
     /// The last read filled all space offered to it: the peer has more.
     hungry: bool,
     /// Bytes offered by the last call of `space`.
@@ -112,6 +114,7 @@ impl Input {
             change_cipher_spec: ChangeCipherSpec::Refuse,
             identified: false,
             plaintext_alerts: false,
+            application_data: false,
             hungry: false,
             offered: 0,
             skip_early_data: None,
@@ -244,6 +247,11 @@ impl Input {
     /// our ServerHello has no keys yet.
     pub(crate) fn allow_plaintext_alerts(&mut self, allow: bool) {
         self.plaintext_alerts = allow;
+    }
+
+    /// Lets data through from here on: before the peer's Finished even a record without content is refused.
+    pub(crate) fn allow_application_data(&mut self) {
+        self.application_data = true;
     }
 
     /// Skips up to so many bytes of records that cannot be decrypted, until one can: early data that we rejected
@@ -437,6 +445,9 @@ impl Input {
     /// Judges the content of a new record by its type. Handshake content is left to the caller.
     fn look_at_content(&mut self) -> Result<Option<Incoming>, Error> {
         match self.content_type {
+            ContentType::APPLICATION_DATA if !self.application_data => {
+                Err(Misbehaviour::UnexpectedRecord(ContentType::APPLICATION_DATA).into())
+            }
             ContentType::APPLICATION_DATA if self.held.is_empty() => {
                 self.not_interleaved(ContentType::APPLICATION_DATA)?;
                 count(&mut self.empty_records, MAX_EMPTY_RECORDS, "empty records")?;
@@ -468,6 +479,7 @@ impl Input {
         match alert.description {
             AlertDescription::CLOSE_NOTIFY => Ok(Some(Incoming::CloseNotify)),
             AlertDescription::USER_CANCELED => {
+                self.not_interleaved(ContentType::ALERT)?;
                 count(&mut self.warnings, MAX_WARNINGS, "warning alerts")?;
                 Ok(None)
             }

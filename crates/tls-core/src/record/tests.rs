@@ -30,6 +30,7 @@ fn opening(algorithm: AeadAlgorithm) -> OpeningKey {
 fn input(algorithm: AeadAlgorithm) -> Input {
     let mut input = Input::new();
     input.set_keys(opening(algorithm)).unwrap();
+    input.allow_application_data();
     input
 }
 
@@ -437,6 +438,19 @@ fn floods_are_refused_and_data_resets_their_count() {
             );
         }
     }
+}
+
+#[test]
+fn before_the_handshake_is_over_even_empty_data_is_refused() {
+    let (mut output, _) = aes();
+    output.queue_empty(DATA).unwrap();
+    let mut input = Input::new();
+    input.set_keys(opening(AeadAlgorithm::Aes128Gcm)).unwrap();
+    feed(&mut input, &drain(&mut output));
+    assert_eq!(
+        misbehaviour(input.next().unwrap_err()),
+        Misbehaviour::UnexpectedRecord(DATA)
+    );
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! What a server chooses by the ClientHello: its chain by name and signature scheme, and the application protocol.
+
+use std::sync::Arc;
+
+use tls_core::{
+    AlertDescription, CertificateDer, CertifiedKey, ErrorKind, MemoryCertificates, NothingInCommon, ServerConfig, Side,
+    SignatureScheme,
+};
+use tls_tests::pair::{Pair, certified_for, client, server};
+use tls_tests::pki::KeyType;
+
+fn leaf(certified: &CertifiedKey) -> CertificateDer<'static> {
+    certified.chain()[0].clone()
+}
+
+fn server_of(resolver: MemoryCertificates) -> ServerConfig {
+    ServerConfig::builder()
+        .certificate_resolver(Arc::new(resolver))
+        .build()
+        .unwrap()
+}
+
+fn anyone() -> tls_core::ClientConfigBuilder {
+    tls_core::ClientConfig::builder().dangerously_accept_any_certificate()
+}
+
+/// The leaf that is presented for a name.
+fn presented(client: tls_core::ClientConfigBuilder, server: &ServerConfig, name: &str) -> CertificateDer<'static> {
+    let ends = Pair::for_name(&client.build().unwrap(), server, name).run().established();
+    ends.check_agreement();
+    ends.client.negotiated().peer_certificates()[0].clone()
+}
+
+#[test]
+fn the_chain_is_chosen_by_exact_name_then_wildcard_then_the_first() {
+    let default = certified_for(KeyType::P256, &["default.test"]);
+    let exact = certified_for(KeyType::P256, &["a.example.test"]);
+    let wildcard = certified_for(KeyType::P256, &["*.example.test"]);
+    let server = server_of(MemoryCertificates::new([
+        default.clone(),
+        wildcard.clone(),
+        exact.clone(),
+    ]));
+    for (name, expected) in [
+        ("a.example.test", &exact),
+        ("A.Example.TEST", &exact),
+        ("b.example.test", &wildcard),
+        ("a.b.example.test", &default),
+        ("example.test", &default),
+        ("unknown.test", &default),
+        ("192.0.2.1", &default),
+    ] {
+        assert_eq!(presented(anyone(), &server, name), leaf(expected), "{name}");
+    }
+    // The verifier agrees with the choice where there is one.
+    for name in ["a.example.test", "b.example.test"] {
+        drop(presented(client(), &server, name));
+    }
+    assert_eq!(
+        presented(anyone().send_server_name(false), &server, "a.example.test"),
+        leaf(&default)
+    );
+}
+
+#[test]
+fn a_strict_server_refuses_unknown_and_missing_names() {
+    let certified = certified_for(KeyType::P256, &["a.example.test"]);
+    let server = server_of(MemoryCertificates::new([certified.clone()]).strict());
+    assert_eq!(presented(anyone(), &server, "a.example.test"), leaf(&certified));
+    for (send, name) in [(true, "b.example.test"), (false, "a.example.test"), (true, "192.0.2.1")] {
+        let client = anyone().send_server_name(send).build().unwrap();
+        let error = Pair::for_name(&client, &server, name)
+            .run()
+            .refused_by(Side::Server, AlertDescription::UNRECOGNIZED_NAME);
+        assert!(error.to_string().contains("CertificateResolver"), "{error}");
+    }
+}
+
+#[test]
+fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_verify() {
+    let names = &["server.test"][..];
+    let [p256, rsa, ed25519] =
+        [KeyType::P256, KeyType::Rsa2048, KeyType::Ed25519].map(|key_type| certified_for(key_type, names));
+    let server = ServerConfig::builder()
+        .certificate(p256.clone())
+        .certificate(rsa.clone())
+        .certificate(ed25519.clone())
+        .build()
+        .unwrap();
+    for (schemes, expected) in [
+        (&[SignatureScheme::ED25519, SignatureScheme::ECDSA_SECP256R1_SHA256][..], &p256),
+        (&[SignatureScheme::RSA_PSS_RSAE_SHA512], &rsa),
+        (&[SignatureScheme::ED25519], &ed25519),
+    ] {
+        let client = anyone().signature_schemes(schemes.iter().copied());
+        assert_eq!(presented(client, &server, "server.test"), leaf(expected));
+    }
+    let client = anyone()
+        .signature_schemes([SignatureScheme::ECDSA_SECP384R1_SHA384, SignatureScheme::RSA_PKCS1_SHA256])
+        .build()
+        .unwrap();
+    let error = Pair::new(&client, &server)
+        .run()
+        .refused_by(Side::Server, AlertDescription::HANDSHAKE_FAILURE);
+    assert!(matches!(
+        error.kind(),
+        ErrorKind::NothingInCommon(NothingInCommon::SignatureScheme { .. })
+    ));
+}
+
+#[test]
+fn certificates_are_replaced_while_serving() {
+    let (old, new) = (
+        certified_for(KeyType::P256, &["server.test"]),
+        certified_for(KeyType::P384, &["server.test"]),
+    );
+    let certificates = Arc::new(MemoryCertificates::new([old.clone()]));
+    let server = ServerConfig::builder()
+        .certificate_resolver(Arc::clone(&certificates) as _)
+        .build()
+        .unwrap();
+    assert_eq!(presented(client(), &server, "server.test"), leaf(&old));
+    certificates.replace([new.clone()]);
+    assert_eq!(presented(client(), &server, "server.test"), leaf(&new));
+}
+
+#[test]
+fn the_servers_preference_decides_on_the_application_protocol() {
+    let none: &[&str] = &[];
+    let cases = [
+        (&["http/1.1", "h2"][..], &["h2", "http/1.1"][..], Some("h2")),
+        (&["http/1.1"], &["h2", "http/1.1"], Some("http/1.1")),
+        (&["h2"], none, None),
+        (none, &["h2"], None),
+        (none, none, None),
+    ];
+    for (offered, supported, chosen) in cases {
+        let client = client().alpn(offered).build().unwrap();
+        let server = server().alpn(supported).build().unwrap();
+        let mut ends = Pair::new(&client, &server).run().established();
+        assert_eq!(ends.client.negotiated().alpn(), chosen.map(str::as_bytes));
+        ends.check(b"data");
+    }
+}
+
+#[test]
+fn no_common_application_protocol_is_an_alert_that_names_it() {
+    let client = client().alpn(["h2"]).build().unwrap();
+    let server = server().alpn(["http/1.1", "H2"]).build().unwrap();
+    let error = Pair::new(&client, &server)
+        .run()
+        .refused_by(Side::Server, AlertDescription::NO_APPLICATION_PROTOCOL);
+    assert!(error.to_string().contains("http/1.1"), "{error}");
+}
+
+#[test]
+fn staples_reach_the_client() {
+    let certified = certified_for(KeyType::P256, &["server.test"])
+        .with_ocsp_response(vec![0x30, 0])
+        .with_scts(vec![0, 3, 0, 1, 9]);
+    let server = ServerConfig::builder().certificate(certified).build().unwrap();
+    let ends = Pair::new(&client().build().unwrap(), &server).run().established();
+    let chain = ends.client.negotiated().peer_chain().unwrap();
+    assert_eq!(chain.ocsp_response.as_deref(), Some(&[0x30, 0][..]));
+    assert_eq!(chain.scts.as_deref(), Some(&[0, 3, 0, 1, 9][..]));
+}

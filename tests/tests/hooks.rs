@@ -1,0 +1,297 @@
+//! Hooks that answer later, refuse, or never answer at all.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use tls_core::{
+    AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey, ClientConfig,
+    ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError, PeerVerified,
+    PeerVerifier, Phase, PrivateKey, Progress, ServerConfig, Side, SignatureScheme, SigningKey, VerifyRequest,
+};
+use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
+use tls_tests::pki::KeyType;
+
+type A = AlertDescription;
+
+/// Polls after which an answer that comes later is there.
+const LATER: usize = 5;
+
+/// What a hook does, for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Later,
+    RefuseNow,
+    RefuseLater,
+    Never,
+    /// Only [`Key`]: a signature over something else.
+    WrongSignature,
+}
+
+/// What is seen of the hook from outside.
+#[derive(Debug, Default)]
+struct Seen {
+    polls: AtomicUsize,
+    dropped: AtomicBool,
+    data: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+struct Hook {
+    how: How,
+    seen: Arc<Seen>,
+    /// The configuration or key it gives in the end.
+    config: Option<ServerConfig>,
+    certified: Option<Arc<CertifiedKey>>,
+    key: Option<Arc<SigningKey>>,
+}
+
+struct SeesDrop<'a>(&'a Seen);
+
+impl Drop for SeesDrop<'_> {
+    fn drop(&mut self) {
+        self.0.dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Hook {
+    fn new(how: How) -> Self {
+        Self {
+            how,
+            seen: Arc::default(),
+            config: None,
+            certified: None,
+            key: None,
+        }
+    }
+
+    fn answer<'a, T: Send + 'a, E: Send + 'a>(
+        &'a self,
+        context: &'a ConnectionContext,
+        good: impl FnOnce() -> T + Send + 'a,
+        bad: impl FnOnce() -> E + Send + 'a,
+    ) -> Answer<'a, Result<T, E>> {
+        let note = format!(
+            "{:?} {:?} {:?}",
+            context.data::<u32>(),
+            context.server_name(),
+            context.peer_address()
+        );
+        self.seen.data.lock().unwrap().push(note);
+        if self.how == How::RefuseNow {
+            return Answer::Now(Err(bad()));
+        }
+        Answer::later(async move {
+            let _guard = SeesDrop(&self.seen);
+            poll_fn(|_| {
+                let polls = self.seen.polls.fetch_add(1, Ordering::Relaxed);
+                match polls >= LATER && self.how != How::Never {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+            match self.how {
+                How::RefuseLater => Err(bad()),
+                _ => Ok(good()),
+            }
+        })
+    }
+}
+
+fn no() -> HookError {
+    HookError::with_alert("the hook says no", A::ACCESS_DENIED)
+}
+
+impl ConfigSelector for Hook {
+    fn select<'a>(
+        &'a self,
+        client_hello: &'a ClientHello,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<ServerConfig, HookError>> {
+        assert_eq!(client_hello.server_name(), Some(NAME));
+        self.answer(context, || self.config.clone().unwrap(), no)
+    }
+}
+
+impl CertificateResolver for Hook {
+    fn resolve<'a>(
+        &'a self,
+        query: &'a CertificateQuery<'a>,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
+        assert_eq!(query.server_name, Some(NAME));
+        assert!(!query.schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256));
+        self.answer(context, || self.certified.clone(), no)
+    }
+}
+
+impl PrivateKey for Hook {
+    fn schemes(&self) -> &[SignatureScheme] {
+        self.key.as_ref().unwrap().schemes()
+    }
+
+    fn sign<'a>(
+        &'a self,
+        scheme: SignatureScheme,
+        message: &'a [u8],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Vec<u8>, HookError>> {
+        let sign = move || {
+            let message = if self.how == How::WrongSignature { b"something else" } else { message };
+            self.key.as_ref().unwrap().sign(scheme, message).unwrap()
+        };
+        self.answer(context, sign, no)
+    }
+}
+
+impl PeerVerifier for Hook {
+    fn verify<'a>(
+        &'a self,
+        request: &'a VerifyRequest<'a>,
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+        assert!(matches!(request.expected, ExpectedPeer::Server(wanted) if *wanted == name(NAME)));
+        assert_eq!(request.chain.certificates.len(), 2);
+        self.answer(context, PeerVerified::assertion, || {
+            CertificateError::Policy("the hook says no".into())
+        })
+    }
+}
+
+/// Client and server with one hook that behaves so, by the hook's name.
+fn with_hook(hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
+    let identity = identity(KeyType::P256);
+    let mut it = Hook::new(how);
+    let seen = Arc::clone(&it.seen);
+    let mut at_client = client();
+    let at_server = match hook {
+        "ConfigSelector" => {
+            it.config = Some(server().alpn(["chosen"]).build().unwrap());
+            ServerConfig::builder().config_selector(Arc::new(it)).build()
+        }
+        "CertificateResolver" => {
+            it.certified = Some(Arc::new(certified(&identity)));
+            ServerConfig::builder().certificate_resolver(Arc::new(it)).build()
+        }
+        "PrivateKey" => {
+            it.key = Some(Arc::new(SigningKey::from_der(&identity.key()).unwrap()));
+            let certified = CertifiedKey::new(identity.chain(), Arc::new(it)).unwrap();
+            ServerConfig::builder().certificate(certified).build()
+        }
+        "PeerVerifier" => {
+            at_client = ClientConfig::builder().verifier(Arc::new(it));
+            server().build()
+        }
+        other => panic!("{other}"),
+    };
+    (at_client.alpn(["chosen"]).build().unwrap(), at_server.unwrap(), seen)
+}
+
+const HOOKS: [(&str, Side); 4] = [
+    ("ConfigSelector", Side::Server),
+    ("CertificateResolver", Side::Server),
+    ("PrivateKey", Side::Server),
+    ("PeerVerifier", Side::Client),
+];
+
+#[test]
+fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context() {
+    for (hook, side) in HOOKS {
+        for chunk in [1, usize::MAX] {
+            let (client, server, seen) = with_hook(hook, How::Later);
+            let context = |data: u32| {
+                ConnectionContext::new()
+                    .with_data(data)
+                    .with_peer_address("192.0.2.7:99".parse().unwrap())
+            };
+            let mut ends = Pair::with_contexts((&client, context(1)), (&server, context(2)))
+                .in_chunks_of(chunk)
+                .run()
+                .established();
+            ends.check(b"data");
+            let alpn = ends.client.negotiated().alpn();
+            assert_eq!(alpn.is_some(), hook == "ConfigSelector", "{hook}");
+            assert_eq!(seen.polls.load(Ordering::Relaxed), LATER + 1, "{hook}");
+            let expected = match side {
+                Side::Client => "Some(1) None Some(192.0.2.7:99)".to_owned(),
+                Side::Server => format!("Some(2) Some({NAME:?}) Some(192.0.2.7:99)"),
+            };
+            assert_eq!(*seen.data.lock().unwrap(), [expected], "{hook}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_refuses_is_named_and_its_alert_is_sent() {
+    for (hook, side) in HOOKS {
+        for how in [How::RefuseNow, How::RefuseLater] {
+            let (client, server, _) = with_hook(hook, how);
+            let error = Pair::new(&client, &server).run().refused_by(side, A::ACCESS_DENIED);
+            assert!(error.to_string().contains("the hook says no"), "{error}");
+            match error.kind() {
+                ErrorKind::Hook { hook: named, .. } => assert_eq!(*named, hook),
+                ErrorKind::Certificate(_) => assert_eq!(hook, "PeerVerifier"),
+                _ => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_never_answers_is_dropped_with_the_handshake() {
+    for (hook, side) in HOOKS {
+        let (client, server, seen) = with_hook(hook, How::Never);
+        let outcome = Pair::new(&client, &server).run();
+        let waiting = match side {
+            Side::Client => outcome.client,
+            Side::Server => outcome.server,
+        };
+        assert!(format!("{waiting:?}").contains("waiting"), "{hook}: {waiting:?}");
+        assert!(seen.polls.load(Ordering::Relaxed) > LATER);
+        assert!(!seen.dropped.load(Ordering::Relaxed));
+        drop(waiting);
+        assert!(seen.dropped.load(Ordering::Relaxed), "{hook}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_while_a_server_hook_has_not_answered() {
+    for hook in ["ConfigSelector", "CertificateResolver", "PrivateKey"] {
+        let (client, server, _) = with_hook(hook, How::Never);
+        let mut client = Driver::client(&client, name(NAME));
+        let mut server = Driver::server(&server);
+        client.advance().unwrap();
+        server.receive(&client.transmit());
+        for _ in 0..10 {
+            assert_eq!(server.advance().unwrap(), Progress::Waiting);
+            assert!(server.transmit().is_empty(), "{hook}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_signature_of_an_external_key_never_leaves_the_server() {
+    let (client, server, _) = with_hook("PrivateKey", How::WrongSignature);
+    let error = Pair::new(&client, &server)
+        .run()
+        .refused_by(Side::Server, A::INTERNAL_ERROR);
+    assert!(matches!(error.kind(), ErrorKind::Hook { hook: "PrivateKey", .. }), "{error}");
+    assert_eq!(error.phase(), Some(Phase::Hook("PrivateKey")));
+    assert!(error.to_string().contains("PrivateKey"), "{error}");
+}
+
+#[test]
+fn a_resolver_that_has_nothing_is_a_handshake_failure() {
+    let (client, server, _) = {
+        let hook = Hook::new(How::Later);
+        let seen = Arc::clone(&hook.seen);
+        let server = ServerConfig::builder().certificate_resolver(Arc::new(hook)).build();
+        (client().build().unwrap(), server.unwrap(), seen)
+    };
+    let error = Pair::new(&client, &server)
+        .run()
+        .refused_by(Side::Server, A::HANDSHAKE_FAILURE);
+    assert!(matches!(error.kind(), ErrorKind::NothingInCommon(_)), "{error}");
+}

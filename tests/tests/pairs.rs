@@ -1,0 +1,292 @@
+//! A client and a server in memory: every suite, group and kind of certificate, in every chunking.
+
+use std::sync::{Arc, Mutex};
+
+use tls_core::{
+    AlertDescription, CipherSuite, Driver, ErrorKind, KeyLog, KeyUpdateRequest, Misbehaviour, NamedGroup, Padding,
+    ProtocolVersion, Progress, Side, SignatureScheme,
+};
+use tls_tests::hello::records;
+use tls_tests::pair::{Pair, certified, client, identity, name, server};
+use tls_tests::pki::KeyType;
+
+const SUITES: [CipherSuite; 3] = [
+    CipherSuite::TLS_AES_128_GCM_SHA256,
+    CipherSuite::TLS_AES_256_GCM_SHA384,
+    CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+];
+
+const GROUPS: [NamedGroup; 5] = [
+    NamedGroup::X25519MLKEM768,
+    NamedGroup::X25519,
+    NamedGroup::SECP256R1,
+    NamedGroup::SECP384R1,
+    NamedGroup::SECP521R1,
+];
+
+const CERTIFICATES: [(KeyType, SignatureScheme); 5] = [
+    (KeyType::P256, SignatureScheme::ECDSA_SECP256R1_SHA256),
+    (KeyType::P384, SignatureScheme::ECDSA_SECP384R1_SHA384),
+    (KeyType::P521, SignatureScheme::ECDSA_SECP521R1_SHA512),
+    (KeyType::Rsa2048, SignatureScheme::RSA_PSS_RSAE_SHA256),
+    (KeyType::Ed25519, SignatureScheme::ED25519),
+];
+
+const CHUNKS: [usize; 7] = [1, 2, 3, 7, 64, 1000, usize::MAX];
+
+/// Bytes that are not all alike.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 31 + i / 251) as u8).collect()
+}
+
+fn every_combination_with(suite: CipherSuite) {
+    let (short, long) = (bytes(300), bytes(100_000));
+    for (key_type, scheme) in CERTIFICATES {
+        let certified = certified(&identity(key_type));
+        for group in GROUPS {
+            let client = client().cipher_suites([suite]).groups([group]).build().unwrap();
+            let server = tls_core::ServerConfig::builder()
+                .certificate(certified.clone())
+                .build()
+                .unwrap();
+            for chunk in CHUNKS {
+                let mut ends = Pair::new(&client, &server).in_chunks_of(chunk).run().established();
+                let negotiated = ends.client.negotiated();
+                assert_eq!(negotiated.version(), ProtocolVersion::TLS13);
+                assert_eq!(negotiated.cipher_suite(), suite);
+                assert_eq!(negotiated.group(), group);
+                assert_eq!(negotiated.signature_scheme(), Some(scheme));
+                assert!(!negotiated.had_hello_retry_request() && !negotiated.is_resumed());
+                ends.check(if chunk == usize::MAX { &long } else { &short });
+                ends.close();
+            }
+        }
+    }
+}
+
+#[test]
+fn every_group_and_certificate_with_aes_128_gcm() {
+    every_combination_with(SUITES[0]);
+}
+
+#[test]
+fn every_group_and_certificate_with_aes_256_gcm() {
+    every_combination_with(SUITES[1]);
+}
+
+#[test]
+fn every_group_and_certificate_with_chacha20_poly1305() {
+    every_combination_with(SUITES[2]);
+}
+
+#[test]
+fn large_rsa_keys_complete() {
+    for key_type in [KeyType::Rsa3072, KeyType::Rsa4096] {
+        let server = tls_core::ServerConfig::builder()
+            .certificate(certified(&identity(key_type)))
+            .build()
+            .unwrap();
+        let mut ends = Pair::new(&client().build().unwrap(), &server).run().established();
+        ends.check(b"hello");
+    }
+}
+
+#[test]
+fn the_defaults_are_the_hybrid_group_and_aes_128() {
+    let ends = Pair::new(&client().build().unwrap(), &server().build().unwrap())
+        .run()
+        .established();
+    let negotiated = ends.client.negotiated();
+    assert_eq!(negotiated.group(), NamedGroup::X25519MLKEM768);
+    assert_eq!(negotiated.cipher_suite(), CipherSuite::TLS_AES_128_GCM_SHA256);
+    assert_eq!(negotiated.server_name(), Some("server.test"));
+    assert_eq!(negotiated.peer_certificates().len(), 2);
+    assert!(ends.server.negotiated().peer_certificates().is_empty());
+}
+
+#[test]
+fn much_data_passes_in_chunks_of_any_size() {
+    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+    for chunk in [7, 1000, 16_384, usize::MAX] {
+        let mut ends = Pair::new(&client, &server).run().established().in_chunks_of(chunk);
+        ends.check(&bytes(300_000));
+        ends.close();
+    }
+}
+
+#[test]
+fn without_middlebox_compatibility_nothing_dummy_is_sent() {
+    for compatible in [true, false] {
+        let client = client().middlebox_compatibility(compatible).build().unwrap();
+        let outcome = Pair::new(&client, &server().build().unwrap()).run();
+        for sender in [Side::Client, Side::Server] {
+            let dummies = outcome
+                .flights
+                .iter()
+                .filter(|flight| flight.sender == sender)
+                .flat_map(|flight| records(&flight.bytes))
+                .filter(|(content_type, _)| *content_type == 20)
+                .count();
+            assert_eq!(dummies, usize::from(compatible), "{sender:?}");
+        }
+        outcome.established().check(b"data");
+    }
+}
+
+#[test]
+fn a_server_without_a_common_suite_group_or_scheme_says_handshake_failure() {
+    let plain = || (client(), server());
+    let suites = (
+        client().cipher_suites([SUITES[0]]),
+        server().cipher_suites([SUITES[1]]),
+    );
+    let groups = (client().groups([GROUPS[1]]), server().groups([GROUPS[2]]));
+    let schemes = (
+        plain().0.signature_schemes([SignatureScheme::ED25519]),
+        plain().1,
+    );
+    for (client, server) in [suites, groups, schemes] {
+        let error = Pair::new(&client.build().unwrap(), &server.build().unwrap())
+            .run()
+            .refused_by(Side::Server, AlertDescription::HANDSHAKE_FAILURE);
+        assert!(matches!(error.kind(), ErrorKind::NothingInCommon(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_client_that_puts_chacha20_first_gets_it() {
+    let client = client().cipher_suites([SUITES[2], SUITES[0]]).build().unwrap();
+    let ends = Pair::new(&client, &server().build().unwrap()).run().established();
+    assert_eq!(ends.client.negotiated().cipher_suite(), SUITES[2]);
+}
+
+#[test]
+fn padding_hides_lengths_on_the_wire_and_is_stripped() {
+    let block = Padding::MultipleOf(512);
+    let client = client().padding(block).build().unwrap();
+    let server = server().padding(block).build().unwrap();
+    let outcome = Pair::new(&client, &server).run();
+    let protected = outcome
+        .flights
+        .iter()
+        .flat_map(|flight| records(&flight.bytes))
+        .filter(|(content_type, _)| *content_type == 23);
+    for (_, content) in protected {
+        assert_eq!((content.len() - 17) % 512, 0, "{} bytes", content.len());
+    }
+    let mut ends = outcome.established();
+    for length in [1, 511, 512, 513, 16_383, 16_384, 16_385, 50_000] {
+        ends.check(&bytes(length));
+    }
+    ends.client.writer.write(b"x").unwrap();
+    assert_eq!(ends.client.writer.pending().len(), 5 + 512 + 17);
+}
+
+#[test]
+fn keys_are_updated_by_either_side_in_mid_stream() {
+    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+    for chunk in [1, 64, usize::MAX] {
+        let mut ends = Pair::new(&client, &server).run().established().in_chunks_of(chunk);
+        for request in [
+            KeyUpdateRequest::UPDATE_NOT_REQUESTED,
+            KeyUpdateRequest::UPDATE_REQUESTED,
+        ] {
+            ends.check(&bytes(2000));
+            ends.client.writer.request_key_update(request).unwrap();
+            ends.check(&bytes(2000));
+            ends.server.writer.request_key_update(request).unwrap();
+            ends.server.writer.request_key_update(request).unwrap();
+            ends.check(&bytes(2000));
+            ends.settle();
+            ends.check(&bytes(2000));
+        }
+        ends.close();
+    }
+}
+
+#[test]
+fn key_updates_in_a_row_are_bounded() {
+    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+    let mut ends = Pair::new(&client, &server).run().established();
+    let mut refused = None;
+    for count in 1..=1000 {
+        ends.client
+            .writer
+            .request_key_update(KeyUpdateRequest::UPDATE_REQUESTED)
+            .unwrap();
+        let result = tls_tests::pair::transfer(&mut ends.client, &mut ends.server, usize::MAX, &mut Vec::new());
+        if let Err(error) = result {
+            refused = Some((count, error));
+            break;
+        }
+    }
+    let (count, error) = refused.expect("a flood is refused");
+    assert_eq!(count, 33);
+    assert!(matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::Flood(_))), "{error}");
+    assert_eq!(error.alert(), Some(AlertDescription::UNEXPECTED_MESSAGE));
+}
+
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<(String, [u8; 32], Vec<u8>)>>);
+
+impl KeyLog for Log {
+    fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
+        let line = (label.to_owned(), *client_random, secret.to_vec());
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[test]
+fn both_sides_log_the_same_secrets() {
+    for (suite, length) in SUITES.into_iter().zip([32, 48, 32]) {
+        let (at_client, at_server) = (Arc::new(Log::default()), Arc::new(Log::default()));
+        let client = client()
+            .cipher_suites([suite])
+            .key_log(Arc::clone(&at_client) as _)
+            .build()
+            .unwrap();
+        let server = server().key_log(Arc::clone(&at_server) as _).build().unwrap();
+        let outcome = Pair::new(&client, &server).run();
+        let random = tls_tests::hello::Hello::parse(&outcome.flights[0].bytes).random;
+        drop(outcome.established());
+        let mut lines = [at_client, at_server].map(|log| log.0.lock().unwrap().clone());
+        lines.iter_mut().for_each(|lines| lines.sort());
+        assert_eq!(lines[0], lines[1]);
+        let labels: Vec<_> = lines[0].iter().map(|line| &line.0[..]).collect();
+        assert_eq!(
+            labels,
+            [
+                "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+                "CLIENT_TRAFFIC_SECRET_0",
+                "EXPORTER_SECRET",
+                "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+                "SERVER_TRAFFIC_SECRET_0",
+            ]
+        );
+        assert!(lines[0].iter().all(|line| line.1 == random && line.2.len() == length));
+    }
+}
+
+#[test]
+fn data_sent_right_behind_the_handshake_is_in_the_connection() {
+    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+    let mut at_client = Driver::client(&client, name("server.test"));
+    let mut at_server = Driver::server(&server);
+    at_client.advance().unwrap();
+    at_server.receive(&at_client.transmit());
+    at_server.advance().unwrap();
+    at_client.receive(&at_server.transmit());
+    assert_eq!(at_client.advance().unwrap(), Progress::Done);
+    let mut flight = at_client.transmit();
+    let mut connection = at_client.into_connection().unwrap();
+    connection.writer.write(b"early bird").unwrap();
+    connection.writer.close_notify().unwrap();
+    flight.extend(connection.writer.pending());
+    at_server.receive(&flight);
+    assert_eq!(at_server.advance().unwrap(), Progress::Done);
+    let mut connection = at_server.into_connection().unwrap();
+    connection.reader.process().unwrap();
+    assert_eq!(connection.reader.data(), b"early bird");
+    connection.reader.consume(10);
+    assert_eq!(connection.reader.process().unwrap(), tls_core::ReadEvent::Closed);
+}
