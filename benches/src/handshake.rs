@@ -1,6 +1,7 @@
 //! Full handshakes in memory: CPU time of each side.
 
 use crate::clock::add_cpu;
+use crate::floor::Floor;
 use crate::identity::Identity;
 use crate::rounds::{Effort, Row, Sampler, Unit, Work};
 use crate::stack::{Group, Meter, Setup, Stack, Suite, handshake};
@@ -63,8 +64,21 @@ impl Work for FullHandshake {
         })
     }
 
-    fn floor(&self, _: Effort) -> Option<Sampler> {
-        None
+    fn floor(&self, effort: Effort) -> Option<Sampler> {
+        let repeat = effort.repeat(20);
+        let floor = Floor::new(self.groups);
+        Some(Box::new(move || {
+            let (mut client, mut server) = (0.0, 0.0);
+            for _ in 0..repeat {
+                let (keys, shares) = add_cpu(&mut client, || floor.client_shares());
+                let answer = add_cpu(&mut server, || floor.server(&shares));
+                add_cpu(&mut client, || floor.client(keys, &answer));
+                // The clock is read as often as around a stack, which is called four times on each side.
+                (0..2).for_each(|_| add_cpu(&mut client, || ()));
+                (0..3).for_each(|_| add_cpu(&mut server, || ()));
+            }
+            vec![client / repeat as f64, server / repeat as f64]
+        }))
     }
 }
 

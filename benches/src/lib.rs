@@ -20,6 +20,7 @@
 pub mod aead;
 pub mod bulk;
 pub mod clock;
+pub mod floor;
 pub mod handshake;
 pub mod identity;
 pub mod loopback;

@@ -122,7 +122,11 @@ impl Hello {
     /// The same with this extension in place of the one of its type, or added at the end.
     #[must_use]
     pub fn with(mut self, wanted: u16, content: &[u8]) -> Self {
-        match self.extensions.iter_mut().find(|(extension, _)| *extension == wanted) {
+        match self
+            .extensions
+            .iter_mut()
+            .find(|(extension, _)| *extension == wanted)
+        {
             Some((_, old)) => *old = content.to_vec(),
             None => self.extensions.push((wanted, content.to_vec())),
         }

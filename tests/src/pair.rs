@@ -192,7 +192,7 @@ impl End {
     fn finish(self, driver: Driver) -> Became {
         match self {
             Self::Waiting => Became::Waiting(driver),
-            Self::Done => Became::Done(driver.into_connection().expect("it is done")),
+            Self::Done => Became::Done(Box::new(driver.into_connection().expect("it is done"))),
             Self::Failed(error) => Became::Failed(error),
         }
     }
@@ -213,7 +213,7 @@ pub enum Became {
     /// It would go on if something came.
     Waiting(Driver),
     /// It is established.
-    Done(Connection),
+    Done(Box<Connection>),
     /// It gave up.
     Failed(Error),
 }
@@ -249,8 +249,8 @@ impl Outcome {
     pub fn established(self) -> Ends {
         match (self.client, self.server) {
             (Became::Done(client), Became::Done(server)) => Ends {
-                client,
-                server,
+                client: *client,
+                server: *server,
                 chunk: self.chunk,
             },
             (client, server) => panic!("client {client:?}, server {server:?}"),
@@ -388,7 +388,10 @@ impl Ends {
         let exported = export(&self.client, label, Some(b"context"));
         assert_eq!(exported, export(&self.server, label, Some(b"context")));
         assert_ne!(exported, export(&self.server, label, None));
-        assert_ne!(exported, export(&self.client, b"EXPORTER-other", Some(b"context")));
+        assert_ne!(
+            exported,
+            export(&self.client, b"EXPORTER-other", Some(b"context"))
+        );
     }
 }
 

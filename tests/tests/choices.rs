@@ -1,10 +1,17 @@
 //! What a server chooses by the ClientHello: its chain by name and signature scheme, and the application protocol.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 
 use tls_core::{
-    AlertDescription, CertificateDer, CertifiedKey, ErrorKind, MemoryCertificates, NothingInCommon, ServerConfig, Side,
-    SignatureScheme,
+    AlertDescription, CertificateDer, CertifiedKey, ErrorKind, MemoryCertificates, NothingInCommon,
+    ServerConfig, Side, SignatureScheme,
 };
 use tls_tests::pair::{Pair, certified_for, client, server};
 use tls_tests::pki::KeyType;
@@ -25,8 +32,14 @@ fn anyone() -> tls_core::ClientConfigBuilder {
 }
 
 /// The leaf that is presented for a name.
-fn presented(client: tls_core::ClientConfigBuilder, server: &ServerConfig, name: &str) -> CertificateDer<'static> {
-    let ends = Pair::for_name(&client.build().unwrap(), server, name).run().established();
+fn presented(
+    client: tls_core::ClientConfigBuilder,
+    server: &ServerConfig,
+    name: &str,
+) -> CertificateDer<'static> {
+    let ends = Pair::for_name(&client.build().unwrap(), server, name)
+        .run()
+        .established();
     ends.check_agreement();
     ends.client.negotiated().peer_certificates()[0].clone()
 }
@@ -67,7 +80,11 @@ fn a_strict_server_refuses_unknown_and_missing_names() {
     let certified = certified_for(KeyType::P256, &["a.example.test"]);
     let server = server_of(MemoryCertificates::new([certified.clone()]).strict());
     assert_eq!(presented(anyone(), &server, "a.example.test"), leaf(&certified));
-    for (send, name) in [(true, "b.example.test"), (false, "a.example.test"), (true, "192.0.2.1")] {
+    for (send, name) in [
+        (true, "b.example.test"),
+        (false, "a.example.test"),
+        (true, "192.0.2.1"),
+    ] {
         let client = anyone().send_server_name(send).build().unwrap();
         let error = Pair::for_name(&client, &server, name)
             .run()
@@ -88,7 +105,10 @@ fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_ve
         .build()
         .unwrap();
     for (schemes, expected) in [
-        (&[SignatureScheme::ED25519, SignatureScheme::ECDSA_SECP256R1_SHA256][..], &p256),
+        (
+            &[SignatureScheme::ED25519, SignatureScheme::ECDSA_SECP256R1_SHA256][..],
+            &p256,
+        ),
         (&[SignatureScheme::RSA_PSS_RSAE_SHA512], &rsa),
         (&[SignatureScheme::ED25519], &ed25519),
     ] {
@@ -96,7 +116,10 @@ fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_ve
         assert_eq!(presented(client, &server, "server.test"), leaf(expected));
     }
     let client = anyone()
-        .signature_schemes([SignatureScheme::ECDSA_SECP384R1_SHA384, SignatureScheme::RSA_PKCS1_SHA256])
+        .signature_schemes([
+            SignatureScheme::ECDSA_SECP384R1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ])
         .build()
         .unwrap();
     let error = Pair::new(&client, &server)

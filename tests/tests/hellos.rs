@@ -1,8 +1,15 @@
 //! HelloRetryRequest, and hellos by hand: what is tolerated in them, and what is refused with which alert.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use tls_core::{
-    AlertDescription, ClientConfigBuilder, Driver, Error, ErrorKind, ExtensionType, Misbehaviour, NamedGroup, Progress,
-    Side,
+    AlertDescription, ClientConfigBuilder, Driver, Error, ErrorKind, ExtensionType, Misbehaviour, NamedGroup,
+    Progress, Side,
 };
 use tls_tests::hello::{Hello, RETRY_RANDOM, record, records};
 use tls_tests::pair::{NAME, Pair, client, name, server};
@@ -59,7 +66,10 @@ fn server_answer(bytes: &[u8]) -> Result<Vec<u8>, (Error, u8)> {
     let result = driver.advance();
     let flight = records(&driver.transmit());
     match result {
-        Ok(_) => Ok(flight.first().map(|(_, content)| content.clone()).unwrap_or_default()),
+        Ok(_) => Ok(flight
+            .first()
+            .map(|(_, content)| content.clone())
+            .unwrap_or_default()),
         Err(error) => {
             assert_eq!((flight[0].0, flight[0].1[0]), (21, 2), "{error}");
             Err((error, flight[0].1[1]))
@@ -79,7 +89,11 @@ fn client_hello() -> Hello {
 
 #[test]
 fn a_retry_settles_on_any_group_in_any_chunking() {
-    let shares = [&[NamedGroup::X25519][..], &[], &[NamedGroup::SECP256R1, NamedGroup::X25519]];
+    let shares = [
+        &[NamedGroup::X25519][..],
+        &[],
+        &[NamedGroup::SECP256R1, NamedGroup::X25519],
+    ];
     let wanted = [
         NamedGroup::SECP384R1,
         NamedGroup::SECP521R1,
@@ -114,6 +128,20 @@ fn a_retry_settles_on_any_group_in_any_chunking() {
             }
         }
     }
+}
+
+#[test]
+fn key_shares_stand_in_the_order_of_the_groups_and_once() {
+    let client = client()
+        .groups([NamedGroup::SECP256R1, NamedGroup::X25519, NamedGroup::SECP384R1])
+        .key_shares([NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::X25519]);
+    let hello = Scripted::new(client).hello;
+    let (mut shares, mut groups) = (&hello.extension(51)[2..], Vec::new());
+    while let [high, low, length_high, length_low, rest @ ..] = shares {
+        groups.push(u16::from_be_bytes([*high, *low]));
+        shares = &rest[usize::from(u16::from_be_bytes([*length_high, *length_low]))..];
+    }
+    assert_eq!(groups, [23, 29]);
 }
 
 #[test]
@@ -176,10 +204,34 @@ fn what_is_wrong_in_a_retry_is_refused() {
         (|retry| retry.with(0x1234, &[]), A::UNSUPPORTED_EXTENSION),
         // Offered, known, and not for this message.
         (|retry| retry.with(0, &[]), A::ILLEGAL_PARAMETER),
-        (|retry| Hello { session_id: vec![1; 32], ..retry }, A::ILLEGAL_PARAMETER),
-        (|retry| Hello { suites: vec![0xc0, 0x2b], ..retry }, A::ILLEGAL_PARAMETER),
-        (|retry| Hello { compression: vec![1], ..retry }, A::ILLEGAL_PARAMETER),
-        (|retry| Hello { version: [3, 4], ..retry }, A::ILLEGAL_PARAMETER),
+        (
+            |retry| Hello {
+                session_id: vec![1; 32],
+                ..retry
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |retry| Hello {
+                suites: vec![0xc0, 0x2b],
+                ..retry
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |retry| Hello {
+                compression: vec![1],
+                ..retry
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |retry| Hello {
+                version: [3, 4],
+                ..retry
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
     ];
     for (number, (change, expected)) in cases.into_iter().enumerate() {
         let client = Scripted::new(x25519_client());
@@ -194,18 +246,22 @@ fn what_is_wrong_in_a_retry_is_refused() {
 
 #[test]
 fn suite_and_group_may_not_change_after_a_retry() {
-    let changes: [fn(Hello) -> Hello; 2] = [
-        |hello| Hello { suites: vec![0x13, 2], ..hello },
+    for (suite, group, field) in [
+        ([0x13, 2], 24, "the cipher suite of HelloRetryRequest"),
         // The group of the first share instead of the one that was asked for.
-        |hello| hello,
-    ];
-    for change in changes {
+        ([0x13, 1], 29, "the group of HelloRetryRequest"),
+    ] {
         let mut client = Scripted::new(x25519_client());
-        let second = client
-            .answer(&Hello::retry_for(&client.hello.clone(), Some(SECP384R1)).record())
-            .unwrap();
-        let (misbehaviour, alert) = client.refuses(&change(Hello::server_for(&second)).record());
-        assert!(matches!(misbehaviour, Misbehaviour::Mismatch(_)), "{misbehaviour}");
+        let retry = Hello::retry_for(&client.hello, Some(SECP384R1));
+        assert_eq!(retry.suites, [0x13, 1]);
+        let second = client.answer(&retry.record()).unwrap();
+        let hello = Hello::server_for(&second).with(51, &[0, group, 0, 1, 4]);
+        let hello = Hello {
+            suites: suite.to_vec(),
+            ..hello
+        };
+        let (misbehaviour, alert) = client.refuses(&hello.record());
+        assert_eq!(misbehaviour, Misbehaviour::Mismatch(field));
         assert_eq!(alert, A::ILLEGAL_PARAMETER);
     }
 }
@@ -213,12 +269,6 @@ fn suite_and_group_may_not_change_after_a_retry() {
 #[test]
 fn what_is_wrong_in_a_server_hello_is_refused() {
     type Change = fn(Hello) -> Hello;
-    let downgraded = |mut random: [u8; 32], last| {
-        random[24..].copy_from_slice(b"DOWNGRD\x01");
-        random[31] = last;
-        random
-    };
-    assert_eq!(downgraded([7; 32], 0)[24..], *b"DOWNGRD\0");
     let cases: [(Change, AlertDescription); 19] = [
         (|hello| hello.with(0x1234, &[]), A::UNSUPPORTED_EXTENSION),
         (|hello| hello.with(41, &[0, 0]), A::UNSUPPORTED_EXTENSION),
@@ -238,17 +288,47 @@ fn what_is_wrong_in_a_server_hello_is_refused() {
         (|hello| hello.with(43, &[3]), A::DECODE_ERROR),
         (|hello| hello.without(43), A::PROTOCOL_VERSION),
         (
-            |hello| Hello { random: *b"........................DOWNGRD\x01", ..hello.without(43) },
+            |hello| Hello {
+                random: *b"........................DOWNGRD\x01",
+                ..hello.without(43)
+            },
             A::ILLEGAL_PARAMETER,
         ),
         (
-            |hello| Hello { random: *b"........................DOWNGRD\x00", ..hello.without(43) },
+            |hello| Hello {
+                random: *b"........................DOWNGRD\x00",
+                ..hello.without(43)
+            },
             A::ILLEGAL_PARAMETER,
         ),
-        (|hello| Hello { session_id: vec![], ..hello }, A::ILLEGAL_PARAMETER),
-        (|hello| Hello { suites: vec![0x13, 4], ..hello }, A::ILLEGAL_PARAMETER),
-        (|hello| Hello { compression: vec![1], ..hello }, A::ILLEGAL_PARAMETER),
-        (|hello| Hello { version: [3, 4], ..hello }, A::ILLEGAL_PARAMETER),
+        (
+            |hello| Hello {
+                session_id: vec![],
+                ..hello
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |hello| Hello {
+                suites: vec![0x13, 4],
+                ..hello
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |hello| Hello {
+                compression: vec![1],
+                ..hello
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |hello| Hello {
+                version: [3, 4],
+                ..hello
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
     ];
     for (number, (change, expected)) in cases.into_iter().enumerate() {
         let client = Scripted::new(x25519_client());
@@ -318,18 +398,24 @@ fn unknown_and_grease_values_are_tolerated() {
         new.extend(&old[prefix..]);
         new
     };
-    let greased = Hello { suites, ..hello.clone() }
-        .with(10, &prefixed(10, 2, &[0x1a, 0x1a]))
-        .with(13, &prefixed(13, 2, &[0x2a, 0x2a]))
-        .with(43, &prefixed(43, 1, &[0x3a, 0x3a]))
-        .with(51, &prefixed(51, 2, &[0x1a, 0x1a, 0, 1, 0]))
-        .with(0x4a4a, &[])
-        .with(0xfafa, &[0])
-        .with(0x1234, &[1, 2, 3])
-        .with(45, &[2, 1, 0x0b])
-        .with(21, &[0; 200]);
+    let greased = Hello {
+        suites,
+        ..hello.clone()
+    }
+    .with(10, &prefixed(10, 2, &[0x1a, 0x1a]))
+    .with(13, &prefixed(13, 2, &[0x2a, 0x2a]))
+    .with(43, &prefixed(43, 1, &[0x3a, 0x3a]))
+    .with(51, &prefixed(51, 2, &[0x1a, 0x1a, 0, 1, 0]))
+    .with(0x4a4a, &[])
+    .with(0xfafa, &[0])
+    .with(0x1234, &[1, 2, 3])
+    .with(45, &[2, 1, 0x0b])
+    .with(21, &[0; 200]);
     for version in [[3, 3], [3, 1], [3, 4]] {
-        let hello = Hello { version, ..greased.clone() };
+        let hello = Hello {
+            version,
+            ..greased.clone()
+        };
         let answer = server_answer(&hello.record()).unwrap();
         assert_eq!(answer[0], 2);
         assert_ne!(answer[6..38], RETRY_RANDOM);
@@ -353,14 +439,50 @@ fn what_is_wrong_in_a_client_hello_is_refused() {
         (|hello| hello.without(10), A::MISSING_EXTENSION),
         (|hello| hello.without(13), A::MISSING_EXTENSION),
         (|hello| hello.without(51), A::MISSING_EXTENSION),
-        (|hello| Hello { compression: vec![1, 0], ..hello }, A::ILLEGAL_PARAMETER),
-        (|hello| Hello { compression: vec![], ..hello }, A::DECODE_ERROR),
-        (|hello| Hello { suites: vec![], ..hello }, A::DECODE_ERROR),
-        (|hello| Hello { suites: vec![0x13], ..hello }, A::DECODE_ERROR),
-        (|hello| Hello { session_id: vec![1; 33], ..hello }, A::DECODE_ERROR),
+        (
+            |hello| Hello {
+                compression: vec![1, 0],
+                ..hello
+            },
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |hello| Hello {
+                compression: vec![],
+                ..hello
+            },
+            A::DECODE_ERROR,
+        ),
+        (
+            |hello| Hello {
+                suites: vec![],
+                ..hello
+            },
+            A::DECODE_ERROR,
+        ),
+        (
+            |hello| Hello {
+                suites: vec![0x13],
+                ..hello
+            },
+            A::DECODE_ERROR,
+        ),
+        (
+            |hello| Hello {
+                session_id: vec![1; 33],
+                ..hello
+            },
+            A::DECODE_ERROR,
+        ),
         // A share for a group that is not offered, a short one, the same group twice.
-        (|hello| hello.with(51, &[0, 5, 0, 30, 0, 1, 4]), A::ILLEGAL_PARAMETER),
-        (|hello| hello.with(51, &[0, 5, 0, 29, 0, 1, 4]), A::ILLEGAL_PARAMETER),
+        (
+            |hello| hello.with(51, &[0, 5, 0, 30, 0, 1, 4]),
+            A::ILLEGAL_PARAMETER,
+        ),
+        (
+            |hello| hello.with(51, &[0, 5, 0, 29, 0, 1, 4]),
+            A::ILLEGAL_PARAMETER,
+        ),
         (
             |hello| hello.with(51, &[0, 10, 0, 24, 0, 1, 4, 0, 24, 0, 1, 4]),
             A::ILLEGAL_PARAMETER,
@@ -400,9 +522,27 @@ fn a_second_client_hello_may_only_change_what_it_was_asked_for() {
     let cases: [(Change, Option<AlertDescription>); 8] = [
         (|hello| hello, None),
         (|hello| hello.with(21, &[0; 30]), None),
-        (|hello| Hello { random: [1; 32], ..hello }, Some(A::ILLEGAL_PARAMETER)),
-        (|hello| Hello { session_id: vec![1; 32], ..hello }, Some(A::ILLEGAL_PARAMETER)),
-        (|hello| Hello { suites: vec![0x13, 1], ..hello }, Some(A::ILLEGAL_PARAMETER)),
+        (
+            |hello| Hello {
+                random: [1; 32],
+                ..hello
+            },
+            Some(A::ILLEGAL_PARAMETER),
+        ),
+        (
+            |hello| Hello {
+                session_id: vec![1; 32],
+                ..hello
+            },
+            Some(A::ILLEGAL_PARAMETER),
+        ),
+        (
+            |hello| Hello {
+                suites: vec![0x13, 1],
+                ..hello
+            },
+            Some(A::ILLEGAL_PARAMETER),
+        ),
         (|hello| hello.without(0), Some(A::ILLEGAL_PARAMETER)),
         (|hello| hello.with(51, &[0, 0]), Some(A::ILLEGAL_PARAMETER)),
         (|hello| hello.with(42, &[]), Some(A::ILLEGAL_PARAMETER)),

@@ -1,4 +1,11 @@
 //! Hooks that answer later, refuse, or never answer at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,9 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use tls_core::{
-    AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey, ClientConfig,
-    ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError, PeerVerified,
-    PeerVerifier, Phase, PrivateKey, Progress, ServerConfig, Side, SignatureScheme, SigningKey, VerifyRequest,
+    AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey,
+    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError,
+    PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ServerConfig, Side, SignatureScheme, SigningKey,
+    VerifyRequest,
 };
 use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
 use tls_tests::pki::KeyType;
@@ -139,7 +147,11 @@ impl PrivateKey for Hook {
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<Vec<u8>, HookError>> {
         let sign = move || {
-            let message = if self.how == How::WrongSignature { b"something else" } else { message };
+            let message = if self.how == How::WrongSignature {
+                b"something else"
+            } else {
+                message
+            };
             self.key.as_ref().unwrap().sign(scheme, message).unwrap()
         };
         self.answer(context, sign, no)
@@ -186,7 +198,11 @@ fn with_hook(hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
         }
         other => panic!("{other}"),
     };
-    (at_client.alpn(["chosen"]).build().unwrap(), at_server.unwrap(), seen)
+    (
+        at_client.alpn(["chosen"]).build().unwrap(),
+        at_server.unwrap(),
+        seen,
+    )
 }
 
 const HOOKS: [(&str, Side); 4] = [
@@ -228,7 +244,9 @@ fn a_hook_that_refuses_is_named_and_its_alert_is_sent() {
     for (hook, side) in HOOKS {
         for how in [How::RefuseNow, How::RefuseLater] {
             let (client, server, _) = with_hook(hook, how);
-            let error = Pair::new(&client, &server).run().refused_by(side, A::ACCESS_DENIED);
+            let error = Pair::new(&client, &server)
+                .run()
+                .refused_by(side, A::ACCESS_DENIED);
             assert!(error.to_string().contains("the hook says no"), "{error}");
             match error.kind() {
                 ErrorKind::Hook { hook: named, .. } => assert_eq!(*named, hook),
@@ -277,7 +295,16 @@ fn a_wrong_signature_of_an_external_key_never_leaves_the_server() {
     let error = Pair::new(&client, &server)
         .run()
         .refused_by(Side::Server, A::INTERNAL_ERROR);
-    assert!(matches!(error.kind(), ErrorKind::Hook { hook: "PrivateKey", .. }), "{error}");
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Hook {
+                hook: "PrivateKey",
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(error.phase(), Some(Phase::Hook("PrivateKey")));
     assert!(error.to_string().contains("PrivateKey"), "{error}");
 }
@@ -287,7 +314,9 @@ fn a_resolver_that_has_nothing_is_a_handshake_failure() {
     let (client, server, _) = {
         let hook = Hook::new(How::Later);
         let seen = Arc::clone(&hook.seen);
-        let server = ServerConfig::builder().certificate_resolver(Arc::new(hook)).build();
+        let server = ServerConfig::builder()
+            .certificate_resolver(Arc::new(hook))
+            .build();
         (client().build().unwrap(), server.unwrap(), seen)
     };
     let error = Pair::new(&client, &server)

@@ -1,8 +1,15 @@
 //! Flights that are changed, cut or filled up on their way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use tls_core::{
-    AlertDescription, ClientConfig, Driver, ErrorKind, HandshakeType, Misbehaviour, NamedGroup, Phase, Progress,
-    ServerConfig, Side,
+    AlertDescription, ClientConfig, Driver, ErrorKind, HandshakeType, Misbehaviour, NamedGroup, Phase,
+    Progress, ServerConfig, Side,
 };
 use tls_tests::hello::{record, records};
 use tls_tests::pair::{Became, NAME, Outcome, Pair, client, name, server};
@@ -76,7 +83,10 @@ fn is_sound(outcome: Outcome, what: &str) {
             "{what}: {error}"
         );
         assert_ne!(error.alert(), Some(A::INTERNAL_ERROR), "{what}: {error}");
-        assert!(error.phase().is_some() && error.side().is_some(), "{what}: {error}");
+        assert!(
+            error.phase().is_some() && error.side().is_some(),
+            "{what}: {error}"
+        );
     }
     if let (Became::Done(_), Became::Done(_)) = (&outcome.client, &outcome.server) {
         outcome.established().check(b"still the same");
@@ -141,7 +151,10 @@ fn a_handshake_that_is_cut_waits_and_says_at_eof_for_what() {
                 let Some(Phase::Reading(message)) = error.phase() else {
                     panic!("{error}")
                 };
-                assert!(error.to_string().contains(&format!("waiting for {message}")), "{error}");
+                assert!(
+                    error.to_string().contains(&format!("waiting for {message}")),
+                    "{error}"
+                );
                 if phases.last() != Some(&message) {
                     phases.push(message);
                 }
@@ -151,7 +164,11 @@ fn a_handshake_that_is_cut_waits_and_says_at_eof_for_what() {
         assert!(phases.iter().all(|phase| order.contains(phase)), "{phases:?}");
         assert_eq!(phases.first(), Some(&H::CLIENT_HELLO));
         assert_eq!(phases.last(), Some(&H::FINISHED));
-        assert!(phases.windows(2).any(|two| two == [H::SERVER_HELLO, H::ENCRYPTED_EXTENSIONS]));
+        assert!(
+            phases
+                .windows(2)
+                .any(|two| two == [H::SERVER_HELLO, H::ENCRYPTED_EXTENSIONS])
+        );
     }
 }
 
@@ -169,6 +186,9 @@ fn insert(bytes: &mut Vec<u8>, at: usize, what: &[u8]) {
     bytes.splice(at..at, what.iter().copied());
 }
 
+/// Finds the place in a flight where something is put in.
+type Spot = fn(&[u8]) -> usize;
+
 /// Where the first record ends.
 fn first_record(bytes: &[u8]) -> usize {
     5 + usize::from(u16::from_be_bytes([bytes[3], bytes[4]]))
@@ -180,7 +200,7 @@ fn dummy_change_cipher_specs_are_tolerated_where_they_may_stand() {
     // One of the 32 that are borne in a row is there already in some of the spots.
     for count in [1, 31] {
         let dummies = DUMMY.repeat(count);
-        let spots: [(Side, usize, fn(&[u8]) -> usize); 4] = [
+        let spots: [(Side, usize, Spot); 4] = [
             (Side::Client, 0, |bytes| bytes.len()),
             (Side::Server, 0, |_| 0),
             (Side::Server, 0, first_record),
@@ -199,7 +219,7 @@ fn dummy_change_cipher_specs_are_tolerated_where_they_may_stand() {
 #[test]
 fn other_change_cipher_specs_are_refused() {
     let pair = small();
-    let refuse = |sender, flight, what: Vec<u8>, at: fn(&[u8]) -> usize| {
+    let refuse = |sender, flight, what: Vec<u8>, at: Spot| {
         let outcome = with_change(&pair, sender, flight, |bytes| {
             let at = at(bytes);
             insert(bytes, at, &what);
@@ -219,7 +239,10 @@ fn other_change_cipher_specs_are_refused() {
     }
     // Too many of them.
     let error = refuse(Side::Server, 0, DUMMY.repeat(33), first_record);
-    assert!(matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::Flood(_))), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::Flood(_))),
+        "{error}"
+    );
 }
 
 #[test]
@@ -244,7 +267,11 @@ fn a_few_warnings_are_borne_and_other_alerts_end_the_handshake() {
             let _ = outcome.refused_by(Side::Client, A::UNEXPECTED_MESSAGE);
         }
     }
-    for (level, description) in [(2, A::HANDSHAKE_FAILURE), (1, A::UNRECOGNIZED_NAME), (1, A::CLOSE_NOTIFY)] {
+    for (level, description) in [
+        (2, A::HANDSHAKE_FAILURE),
+        (1, A::UNRECOGNIZED_NAME),
+        (1, A::CLOSE_NOTIFY),
+    ] {
         let outcome = with_change(&pair, Side::Server, 0, |bytes| {
             *bytes = record(21, &[level, description.0]);
         });
@@ -278,7 +305,10 @@ fn illegal_plaintext_records_are_refused_with_their_alert() {
         for (sender, refuser) in [(Side::Client, Side::Server), (Side::Server, Side::Client)] {
             let outcome = with_change(&pair, sender, 0, |bytes| insert(bytes, 0, &what));
             let error = outcome.refused_by(refuser, alert);
-            assert!(error.to_string().contains("waiting for"), "case {number}: {error}");
+            assert!(
+                error.to_string().contains("waiting for"),
+                "case {number}: {error}"
+            );
         }
     }
 }
@@ -287,8 +317,14 @@ fn illegal_plaintext_records_are_refused_with_their_alert() {
 fn protected_records_are_refused_where_they_are_too_long_or_plain() {
     let pair = small();
     let cases = [
-        ([&[23, 3, 3, 0x41, 1][..], &[0; 0x4101]].concat(), A::RECORD_OVERFLOW),
-        ([&[23, 3, 3, 0x41, 0][..], &[0; 0x4100]].concat(), A::BAD_RECORD_MAC),
+        (
+            [&[23, 3, 3, 0x41, 1][..], &[0; 0x4101]].concat(),
+            A::RECORD_OVERFLOW,
+        ),
+        (
+            [&[23, 3, 3, 0x41, 0][..], &[0; 0x4100]].concat(),
+            A::BAD_RECORD_MAC,
+        ),
         (record(23, &[0; 16]), A::BAD_RECORD_MAC),
         (record(23, &[]), A::BAD_RECORD_MAC),
         (record(22, &[8, 0, 0, 2, 0, 0]), A::UNEXPECTED_MESSAGE),
@@ -333,11 +369,20 @@ fn nothing_may_stand_between_the_pieces_of_a_message() {
         let outcome = with_change(&pair, Side::Server, 0, |bytes| {
             let (_, hello) = records(bytes).swap_remove(0);
             let rest = bytes.split_off(first_record(bytes));
-            *bytes = [record(22, &hello[..9]), between.clone(), record(22, &hello[9..]), rest].concat();
+            *bytes = [
+                record(22, &hello[..9]),
+                between.clone(),
+                record(22, &hello[9..]),
+                rest,
+            ]
+            .concat();
         });
         let error = outcome.refused_by(Side::Client, A::UNEXPECTED_MESSAGE);
         assert!(
-            matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::InterleavedHandshake(_))),
+            matches!(
+                error.kind(),
+                ErrorKind::Misbehaved(Misbehaviour::InterleavedHandshake(_))
+            ),
             "{error}"
         );
     }
@@ -360,7 +405,11 @@ fn a_replayed_record_is_refused() {
 #[test]
 fn what_is_not_tls_is_told_apart_and_gets_no_alert() {
     let (client, server) = small();
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"SSH-2.0-x\r\n", &[0x16, 0x02, 0, 0, 1]] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"SSH-2.0-x\r\n",
+        &[0x16, 0x02, 0, 0, 1],
+    ] {
         for mut driver in [Driver::server(&server), Driver::client(&client, name(NAME))] {
             driver.advance().unwrap();
             driver.transmit();

@@ -1,10 +1,17 @@
 //! A client and a server in memory: every suite, group and kind of certificate, in every chunking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::sync::{Arc, Mutex};
 
 use tls_core::{
-    AlertDescription, CipherSuite, Driver, ErrorKind, KeyLog, KeyUpdateRequest, Misbehaviour, NamedGroup, Padding,
-    ProtocolVersion, Progress, Side, SignatureScheme,
+    AlertDescription, CipherSuite, Driver, ErrorKind, KeyLog, KeyUpdateRequest, Misbehaviour, NamedGroup,
+    Padding, Progress, ProtocolVersion, Side, SignatureScheme,
 };
 use tls_tests::hello::records;
 use tls_tests::pair::{Pair, certified, client, identity, name, server};
@@ -50,7 +57,10 @@ fn every_combination_with(suite: CipherSuite) {
                 .build()
                 .unwrap();
             for chunk in CHUNKS {
-                let mut ends = Pair::new(&client, &server).in_chunks_of(chunk).run().established();
+                let mut ends = Pair::new(&client, &server)
+                    .in_chunks_of(chunk)
+                    .run()
+                    .established();
                 let negotiated = ends.client.negotiated();
                 assert_eq!(negotiated.version(), ProtocolVersion::TLS13);
                 assert_eq!(negotiated.cipher_suite(), suite);
@@ -108,7 +118,10 @@ fn the_defaults_are_the_hybrid_group_and_aes_128() {
 fn much_data_passes_in_chunks_of_any_size() {
     let (client, server) = (client().build().unwrap(), server().build().unwrap());
     for chunk in [7, 1000, 16_384, usize::MAX] {
-        let mut ends = Pair::new(&client, &server).run().established().in_chunks_of(chunk);
+        let mut ends = Pair::new(&client, &server)
+            .run()
+            .established()
+            .in_chunks_of(chunk);
         ends.check(&bytes(300_000));
         ends.close();
     }
@@ -141,10 +154,7 @@ fn a_server_without_a_common_suite_group_or_scheme_says_handshake_failure() {
         server().cipher_suites([SUITES[1]]),
     );
     let groups = (client().groups([GROUPS[1]]), server().groups([GROUPS[2]]));
-    let schemes = (
-        plain().0.signature_schemes([SignatureScheme::ED25519]),
-        plain().1,
-    );
+    let schemes = (plain().0.signature_schemes([SignatureScheme::ED25519]), plain().1);
     for (client, server) in [suites, groups, schemes] {
         let error = Pair::new(&client.build().unwrap(), &server.build().unwrap())
             .run()
@@ -186,7 +196,10 @@ fn padding_hides_lengths_on_the_wire_and_is_stripped() {
 fn keys_are_updated_by_either_side_in_mid_stream() {
     let (client, server) = (client().build().unwrap(), server().build().unwrap());
     for chunk in [1, 64, usize::MAX] {
-        let mut ends = Pair::new(&client, &server).run().established().in_chunks_of(chunk);
+        let mut ends = Pair::new(&client, &server)
+            .run()
+            .established()
+            .in_chunks_of(chunk);
         for request in [
             KeyUpdateRequest::UPDATE_NOT_REQUESTED,
             KeyUpdateRequest::UPDATE_REQUESTED,
@@ -214,7 +227,8 @@ fn key_updates_in_a_row_are_bounded() {
             .writer
             .request_key_update(KeyUpdateRequest::UPDATE_REQUESTED)
             .unwrap();
-        let result = tls_tests::pair::transfer(&mut ends.client, &mut ends.server, usize::MAX, &mut Vec::new());
+        let result =
+            tls_tests::pair::transfer(&mut ends.client, &mut ends.server, usize::MAX, &mut Vec::new());
         if let Err(error) = result {
             refused = Some((count, error));
             break;
@@ -222,12 +236,18 @@ fn key_updates_in_a_row_are_bounded() {
     }
     let (count, error) = refused.expect("a flood is refused");
     assert_eq!(count, 33);
-    assert!(matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::Flood(_))), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::Flood(_))),
+        "{error}"
+    );
     assert_eq!(error.alert(), Some(AlertDescription::UNEXPECTED_MESSAGE));
 }
 
+/// Label, client random, secret.
+type Line = (String, [u8; 32], Vec<u8>);
+
 #[derive(Debug, Default)]
-struct Log(Mutex<Vec<(String, [u8; 32], Vec<u8>)>>);
+struct Log(Mutex<Vec<Line>>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
@@ -263,7 +283,11 @@ fn both_sides_log_the_same_secrets() {
                 "SERVER_TRAFFIC_SECRET_0",
             ]
         );
-        assert!(lines[0].iter().all(|line| line.1 == random && line.2.len() == length));
+        assert!(
+            lines[0]
+                .iter()
+                .all(|line| line.1 == random && line.2.len() == length)
+        );
     }
 }
 

@@ -1,10 +1,17 @@
 //! Certificates that a client refuses: with which alert, and what it says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 
 use tls_core::{
-    AlertDescription, Answer, CertificateError, CertifiedKey, ClientConfig, ConnectionContext, ErrorKind, HookError,
-    Misbehaviour, PrivateKey, RootStore, ServerConfig, Side, SignatureScheme, SigningKey,
+    AlertDescription, Answer, CertificateError, CertifiedKey, ClientConfig, ConnectionContext, ErrorKind,
+    HookError, Misbehaviour, PrivateKey, RootStore, ServerConfig, Side, SignatureScheme, SigningKey,
 };
 use tls_tests::pair::{NAME, Pair, authority, certified, client, identity, server_with};
 use tls_tests::pki::{Authority, Identity, KeyType, Leaf, Validity};
@@ -41,7 +48,10 @@ fn a_leaf_out_of_its_time_is_refused() {
     let not_yet = server_with(&good().validity(Validity::NotYet)).build().unwrap();
     let (error, text) = refusal(&not_yet, A::CERTIFICATE_EXPIRED);
     assert!(matches!(error, CertificateError::NotYetValid { .. }), "{error}");
-    assert!(text.contains("becomes valid in") && text.contains("days"), "{text}");
+    assert!(
+        text.contains("becomes valid in") && text.contains("days"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -56,7 +66,10 @@ fn the_clock_of_the_configuration_decides() {
 fn unknown_issuers_and_self_signed_leaves_are_refused() {
     let stranger = Authority::new().leaf(KeyType::P256, &[NAME]);
     for identity in [stranger, good().self_signed()] {
-        let server = ServerConfig::builder().certificate(certified(&identity)).build().unwrap();
+        let server = ServerConfig::builder()
+            .certificate(certified(&identity))
+            .build()
+            .unwrap();
         let (error, _) = refusal(&server, A::UNKNOWN_CA);
         assert_eq!(error, CertificateError::UnknownIssuer);
     }
@@ -74,15 +87,22 @@ fn a_chain_without_its_intermediate_is_refused_with_a_hint() {
 
 #[test]
 fn a_leaf_for_another_name_is_refused_with_both_names() {
-    let other = server_with(&Leaf::new(KeyType::P256, &["other.test"])).build().unwrap();
+    let other = server_with(&Leaf::new(KeyType::P256, &["other.test"]))
+        .build()
+        .unwrap();
     let (error, text) = refusal(&other, A::BAD_CERTIFICATE);
-    assert!(matches!(error, CertificateError::NotValidForName { .. }), "{error}");
+    assert!(
+        matches!(error, CertificateError::NotValidForName { .. }),
+        "{error}"
+    );
     assert!(text.contains("other.test") && text.contains(NAME), "{text}");
 }
 
 #[test]
 fn addresses_are_names_too() {
-    let server = server_with(&Leaf::new(KeyType::P256, &["192.0.2.1", "2001:db8::1"])).build().unwrap();
+    let server = server_with(&Leaf::new(KeyType::P256, &["192.0.2.1", "2001:db8::1"]))
+        .build()
+        .unwrap();
     let client = client().build().unwrap();
     for name in ["192.0.2.1", "2001:db8::1"] {
         let ends = Pair::for_name(&client, &server, name).run().established();
@@ -102,16 +122,25 @@ fn a_ca_as_leaf_is_refused_with_a_hint() {
     let trusting = ClientConfig::builder().roots(roots).build().unwrap();
     let issued = authority().issue(&good().ca());
     for (client, identity) in [(trusting, self_signed), (client().build().unwrap(), issued)] {
-        let server = ServerConfig::builder().certificate(certified(&identity)).build().unwrap();
+        let server = ServerConfig::builder()
+            .certificate(certified(&identity))
+            .build()
+            .unwrap();
         let (error, text) = refusal_by(&client, &server, A::UNKNOWN_CA);
         assert_eq!(error, CertificateError::CaUsedAsEndEntity);
-        assert!(text.contains("openssl req -x509") && text.contains("CA:FALSE"), "{text}");
+        assert!(
+            text.contains("openssl req -x509") && text.contains("CA:FALSE"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn a_leaf_for_clients_is_refused() {
-    let (error, _) = refusal(&server_with(&good().client()).build().unwrap(), A::UNSUPPORTED_CERTIFICATE);
+    let (error, _) = refusal(
+        &server_with(&good().client()).build().unwrap(),
+        A::UNSUPPORTED_CERTIFICATE,
+    );
     assert!(matches!(error, CertificateError::WrongUsage(_)), "{error}");
 }
 
@@ -141,8 +170,16 @@ fn a_pinned_leaf_is_accepted_whatever_it_is_and_no_other() {
         .dangerously_pin_certificate(pinned.leaf())
         .build()
         .unwrap();
-    let of = |identity: &Identity| ServerConfig::builder().certificate(certified(identity)).build().unwrap();
-    Pair::new(&client, &of(&pinned)).run().established().check(b"pinned");
+    let of = |identity: &Identity| {
+        ServerConfig::builder()
+            .certificate(certified(identity))
+            .build()
+            .unwrap()
+    };
+    Pair::new(&client, &of(&pinned))
+        .run()
+        .established()
+        .check(b"pinned");
     let (error, text) = refusal_by(&client, &of(&identity(KeyType::P256)), A::ACCESS_DENIED);
     assert!(matches!(error, CertificateError::Policy(_)), "{error}");
     assert!(text.contains("pinned"), "{text}");
@@ -199,4 +236,3 @@ fn a_server_that_does_not_hold_the_key_is_refused_even_where_any_certificate_is_
         }
     }
 }
-

@@ -42,6 +42,9 @@ pub trait Link: Send {
     }
 }
 
+/// Bytes that every message fits into but certificates, and hellos with a post-quantum key share.
+const SCRATCH: usize = 512;
+
 /// One connection during its handshake: record layer, transcript and a borrowed [`Link`].
 ///
 /// It outlives the handshake's future: whoever drives that keeps the `Peer`, asks it what the handshake was waiting
@@ -58,6 +61,8 @@ pub struct Peer<'l> {
     alert_queued: bool,
     /// The type of the message that [`Self::peek`] found and nobody has read yet.
     peeked: Option<HandshakeType>,
+    /// Where messages are encoded, so that only the first one allocates.
+    scratch: Vec<u8>,
     pub(crate) input: Input,
     pub(crate) output: Output,
     pub(crate) transcript: Transcript,
@@ -76,6 +81,7 @@ impl<'l> Peer<'l> {
             must_flush: false,
             alert_queued: false,
             peeked: None,
+            scratch: Vec::new(),
             input: Input::new(),
             output: Output::new(),
             transcript: Transcript::new(),
@@ -188,7 +194,12 @@ impl<'l> Peer<'l> {
                     return Poll::Ready(Err(Error::new(closed)));
                 }
             }
-            match ready!(self.link.poll_read(cx, self.input.space()))? {
+            let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {
+                // Whoever keeps us waiting shall not hold a buffer meanwhile.
+                self.input.release_if_empty();
+                return Poll::Pending;
+            };
+            match read? {
                 0 => return Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
                 count => {
                     self.bytes_in = self.bytes_in.saturating_add(count as u64);
@@ -200,9 +211,13 @@ impl<'l> Peer<'l> {
 
     /// Queues a handshake message and adds it to the transcript. It leaves with the flight, at the next read.
     pub(crate) fn send<M: Message>(&mut self, message: &M) -> Result<(), Error> {
-        let mut bytes = Vec::new();
+        let mut bytes = core::mem::take(&mut self.scratch);
+        bytes.clear();
+        bytes.reserve(SCRATCH);
         encode_message(message, &mut bytes);
-        self.send_encoded(&bytes)
+        let sent = self.send_encoded(&bytes);
+        self.scratch = bytes;
+        sent
     }
 
     /// The same for a message that is encoded already.

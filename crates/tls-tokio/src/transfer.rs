@@ -44,6 +44,8 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin>(
     loop {
         deliver(reader, buf);
         if buf.filled().len() > before {
+            // The next read may be long in coming: a connection whose data is worked on holds no buffer either.
+            reader.release_if_idle();
             return Poll::Ready(Ok(Readable::Data));
         }
         match reader.process().map_err(to_io)? {

@@ -115,7 +115,7 @@ impl ClientConfigBuilder {
 
     /// The groups that get a key share in the first ClientHello; a server that wants another of
     /// [`Self::groups`] asks for it with a HelloRetryRequest. Default: X25519MLKEM768 and X25519, as far as they are
-    /// among the groups, else the first group.
+    /// among the groups, else the first group. They are sent in the order of the groups.
     pub fn key_shares(mut self, groups: impl IntoIterator<Item = NamedGroup>) -> Self {
         self.key_shares = Some(groups.into_iter().collect());
         self
@@ -149,6 +149,12 @@ impl ClientConfigBuilder {
                 "key share for {group}, which is not among the groups"
             )));
         }
+        // On the wire they must stand in the order of the groups, each once (section 4.2.8).
+        let key_shares = groups
+            .iter()
+            .filter(|group| key_shares.contains(group))
+            .copied()
+            .collect();
         Ok(ClientConfig(Arc::new(ClientSettings {
             verifier: self
                 .verifier

@@ -55,6 +55,7 @@ impl Reader {
         input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
         input.allow_plaintext_alerts(false);
         input.allow_application_data();
+        input.release_if_empty();
         Self {
             side,
             input,

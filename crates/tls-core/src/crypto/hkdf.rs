@@ -17,8 +17,14 @@ const LABEL_PREFIX: &[u8] = b"tls13 ";
 /// Longest label in bytes, without the prefix: with it, its length fits one byte.
 pub(crate) const MAX_LABEL_LEN: usize = 255 - LABEL_PREFIX.len();
 
-/// Longest HkdfLabel: output length, label and context with their length bytes.
-const MAX_INFO_LEN: usize = 2 + 1 + 255 + 1 + 255;
+/// Longest HkdfLabel: output length, label and context with their length bytes; and the block counter.
+const MAX_INFO_LEN: usize = 2 + 1 + 255 + 1 + 255 + 1;
+
+/// Longest label of section 7.1, without the prefix.
+const MAX_FIXED_LABEL_LEN: usize = 16;
+
+/// The same for those, with a hash as context: a tenth of the memory to be zeroed, 17 times in a handshake.
+const FIXED_INFO_LEN: usize = 2 + 1 + LABEL_PREFIX.len() + MAX_FIXED_LABEL_LEN + 1 + MAX_HASH_LEN + 1;
 
 /// HKDF's block counter is one byte (RFC 5869 2.3).
 const MAX_BLOCKS: usize = 255;
@@ -114,7 +120,7 @@ pub(crate) struct Label(&'static [u8]);
 
 impl Label {
     pub(crate) const fn new(label: &'static str) -> Self {
-        assert!(label.len() <= MAX_LABEL_LEN, "the label is too long");
+        assert!(label.len() <= MAX_FIXED_LABEL_LEN, "the label is too long");
         Self(label.as_bytes())
     }
 }
@@ -168,7 +174,7 @@ impl Expander {
         if label.len() > MAX_LABEL_LEN || context.len() > 255 {
             return Err(Misuse::ExporterRange.into());
         }
-        let mut info = Info::new();
+        let mut info = Info::<MAX_INFO_LEN>::new();
         info.put_label(out.len(), label, context);
         self.expand(info.as_bytes(), out)
     }
@@ -200,23 +206,22 @@ impl Expander {
     }
 
     /// The first block of HKDF-Expand, which is all of it for outputs of at most one hash.
-    fn block(&self, info: &mut Info) -> hmac::Tag {
+    fn block(&self, info: &mut Info<FIXED_INFO_LEN>) -> hmac::Tag {
         info.put(&[1]);
         hmac::sign(&self.key, info.as_bytes())
     }
 }
 
 /// An HkdfLabel on the stack, so that each output is one HMAC over one slice.
-struct Info {
-    /// One byte more than the longest HkdfLabel, for the block counter.
-    bytes: [u8; MAX_INFO_LEN + 1],
+struct Info<const N: usize> {
+    bytes: [u8; N],
     len: usize,
 }
 
-impl Info {
+impl<const N: usize> Info<N> {
     const fn new() -> Self {
         Self {
-            bytes: [0; MAX_INFO_LEN + 1],
+            bytes: [0; N],
             len: 0,
         }
     }

@@ -149,6 +149,8 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
 
 fn into_chain(message: Certificate) -> PeerChain {
     let mut chain = PeerChain::default();
+    // It lives as long as the connection: no more room than it needs.
+    chain.certificates.reserve_exact(message.entries.len());
     for (index, entry) in message.entries.into_iter().enumerate() {
         if index == 0 {
             (chain.ocsp_response, chain.scts) = (entry.ocsp, entry.scts);

@@ -11,4 +11,6 @@ pub use client::connect;
 pub use server::accept;
 
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
 mod tests;

@@ -64,9 +64,11 @@ fn signed_content(signer: Side, transcript_hash: &HashValue) -> Vec<u8> {
 /// Those of a peer's schemes that may sign a TLS 1.3 handshake: the others are for certificates, or older versions
 /// (section 4.2.3).
 pub(super) fn schemes_for_handshake(offered: &[SignatureScheme]) -> Vec<SignatureScheme> {
-    offered
-        .iter()
-        .copied()
-        .filter(|scheme| !algorithms_for(*scheme).is_empty())
-        .collect()
+    let mut schemes = Vec::with_capacity(offered.len());
+    schemes.extend(
+        offered
+            .iter()
+            .filter(|scheme| !algorithms_for(**scheme).is_empty()),
+    );
+    schemes
 }

@@ -1,6 +1,7 @@
 //! Certificates and keys in memory, chosen by name and signature scheme.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -165,7 +166,10 @@ pub struct MemoryCertificates {
 #[derive(Debug, Default)]
 struct Index {
     all: Vec<Arc<CertifiedKey>>,
+    /// Lower case.
     by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// By what follows the wildcard's `*.`, lower case.
+    by_parent: HashMap<String, Vec<Arc<CertifiedKey>>>,
 }
 
 impl MemoryCertificates {
@@ -217,11 +221,12 @@ impl Index {
                 .map(verify::dns_names)
                 .unwrap_or_default()
             {
-                index
-                    .by_name
-                    .entry(name.to_ascii_lowercase())
-                    .or_default()
-                    .push(Arc::clone(&certificate));
+                let name = name.to_ascii_lowercase();
+                let (names, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut index.by_parent, parent.to_owned()),
+                    None => (&mut index.by_name, name),
+                };
+                names.entry(name).or_default().push(Arc::clone(&certificate));
             }
             index.all.push(certificate);
         }
@@ -230,11 +235,14 @@ impl Index {
 
     /// The chains for exactly this name, and those for a wildcard in place of its first label.
     fn look_up(&self, name: &str) -> [Option<&Vec<Arc<CertifiedKey>>>; 2] {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let mut name = Cow::Borrowed(name.trim_end_matches('.'));
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name.to_mut().make_ascii_lowercase();
+        }
         let wildcard = name
             .split_once('.')
-            .and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}")));
-        [self.by_name.get(&name), wildcard]
+            .and_then(|(_, parent)| self.by_parent.get(parent));
+        [self.by_name.get(&*name), wildcard]
     }
 }
 
