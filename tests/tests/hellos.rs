@@ -585,7 +585,7 @@ fn early_data_after_a_retry_or_without_one_is_skipped() {
         driver.receive(&record(23, &[0x55; 16_000]));
     }
     let error = driver.advance().unwrap_err();
-    assert_eq!(error.alert(), Some(A::BAD_RECORD_MAC), "{error}");
+    assert_eq!(error.alert(), Some(A::UNEXPECTED_MESSAGE), "{error}");
 }
 
 #[test]

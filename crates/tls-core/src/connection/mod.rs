@@ -92,6 +92,8 @@ impl Control {
     const KEY_UPDATE: u32 = 1;
     const CLOSE_NOTIFY: u32 = 1 << 1;
     const ALERT: u32 = 1 << 2;
+    /// The peer has ended the connection: nothing more is to be said to it.
+    const CLOSED: u32 = 1 << 3;
     /// Where the description of the alert lies in the word.
     const DESCRIPTION_SHIFT: u32 = 8;
 

@@ -39,6 +39,8 @@ pub struct Reader {
     epoch: Option<Epoch>,
     control: Arc<Control>,
     state: State,
+    /// The transport ended inside a record or a message.
+    cut: bool,
 }
 
 enum State {
@@ -62,6 +64,7 @@ impl Reader {
             epoch,
             control,
             state: State::Open,
+            cut: false,
         }
     }
 
@@ -150,7 +153,7 @@ impl Reader {
     /// that frames itself, has cut nothing in the middle.
     #[must_use]
     pub const fn is_at_record_boundary(&self) -> bool {
-        !self.input.is_inside_record()
+        !self.cut && !self.input.is_inside_record()
     }
 
     /// Gives the buffer back to the pool if nothing is in it.
@@ -184,6 +187,7 @@ impl Reader {
                     return Ok((ReadEvent::Closed, 0));
                 }
                 Incoming::NeedMore if matches!(self.state, State::AtEof) => {
+                    self.cut = self.input.is_inside_record();
                     return Err(Error::new(ErrorKind::Truncated));
                 }
                 Incoming::NeedMore => return Ok((ReadEvent::NeedMore, 0)),
@@ -204,8 +208,11 @@ impl Reader {
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
         let error = error.in_phase(self.side, Phase::Established);
-        if let Some(description) = error.alert() {
-            self.control.set_alert(description);
+        match error.alert() {
+            Some(description) => self.control.set_alert(description),
+            // A fatal alert ends both directions (section 6.2).
+            None if matches!(error.kind(), ErrorKind::AlertReceived(_)) => self.control.set(Control::CLOSED),
+            None => {}
         }
         self.input.discard();
         let returned = repeat(&error);

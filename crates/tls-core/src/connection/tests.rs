@@ -364,3 +364,39 @@ fn halves_are_small_and_can_be_sent_to_threads() {
     assert!(size_of::<Reader>() <= 320, "{}", size_of::<Reader>());
     assert!(size_of::<Writer>() <= 256, "{}", size_of::<Writer>());
 }
+
+#[test]
+fn a_fatal_alert_of_the_peer_ends_both_directions() {
+    let (mut client, mut server) = pair();
+    server.writer.alert(AlertDescription::BAD_RECORD_MAC).unwrap();
+    transfer(&mut server, &mut client);
+    let error = client.reader.process().unwrap_err();
+    assert!(matches!(
+        error.kind(),
+        ErrorKind::AlertReceived(AlertDescription::BAD_RECORD_MAC)
+    ));
+    let refused = client.writer.write(b"too late").unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::Misuse(Misuse::WriteClosed)));
+    client.writer.close_notify().unwrap();
+    assert!(client.writer.pending().is_empty());
+}
+
+#[test]
+fn an_end_inside_a_record_is_no_record_boundary_also_after_the_error() {
+    for (cut, at_boundary) in [(0, true), (1, false), (10, false)] {
+        let (mut client, mut server) = pair();
+        client.writer.write(b"data").unwrap();
+        let bytes = client.writer.pending().to_vec();
+        feed(&mut server.reader, &bytes);
+        feed(&mut server.reader, &bytes[..cut]);
+        server.reader.eof();
+        let (data, end) = lent(&mut server.reader);
+        assert_eq!(data, b"data");
+        assert!(matches!(end.unwrap_err().kind(), ErrorKind::Truncated));
+        assert_eq!(
+            server.reader.is_at_record_boundary(),
+            at_boundary,
+            "cut after {cut}"
+        );
+    }
+}

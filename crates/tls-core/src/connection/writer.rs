@@ -136,6 +136,10 @@ impl Writer {
 
     #[cold]
     fn apply(&mut self, bits: u32) -> Result<(), Error> {
+        if bits & Control::CLOSED != 0 {
+            self.closed = true;
+            return Ok(());
+        }
         if let Some(description) = Control::alert_in(bits) {
             return self.alert(description);
         }

@@ -71,6 +71,7 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "{message} of {size} bytes is over the limit")
             }
             Self::Flood(what) => write!(f, "too many {what} in a row"),
+            Self::TooMuchEarlyData => f.write_str("more early data than is skipped"),
             Self::TooMuchForOneKey => f.write_str("more data than one key may protect"),
             Self::UnsolicitedExtension(extension) => write!(f, "extension {extension} was not offered"),
             Self::MisplacedExtension { message, extension } => {

@@ -125,6 +125,8 @@ pub enum Misbehaviour {
     },
     /// More empty records, warnings, KeyUpdates or change_cipher_spec records in a row than we bear.
     Flood(&'static str),
+    /// More early data than a server skips that does not take it (section 4.2.10).
+    TooMuchEarlyData,
     /// Encrypted data beyond what one key may protect.
     TooMuchForOneKey,
     /// An answer to an extension that was not offered.

@@ -42,6 +42,7 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         | M::BadChangeCipherSpec
         | M::Flood(_)
         | M::TooMuchForOneKey
+        | M::TooMuchEarlyData
         | M::BadRetryRequest("second") => A::UNEXPECTED_MESSAGE,
         M::BadRecordMac => A::BAD_RECORD_MAC,
         M::RecordOverflow => A::RECORD_OVERFLOW,

@@ -158,6 +158,9 @@ async fn read_server_hello(
             let ServerHelloMessage::Hello(hello) = answer else {
                 return Err(Misbehaviour::BadRetryRequest("second").into());
             };
+            if hello.extensions.supported_version != retry.supported_version {
+                return Err(Misbehaviour::Mismatch("the version of HelloRetryRequest").into());
+            }
             check_server_hello(offer, &hello)?;
             (Box::new(hello), bytes)
         }

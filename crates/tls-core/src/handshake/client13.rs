@@ -20,7 +20,7 @@ use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
-use crate::verify::{HandshakeSignatureVerified, MAX_CHAIN};
+use crate::verify::HandshakeSignatureVerified;
 
 /// Reads the server's flight, answers it, and returns the connection.
 pub(super) async fn finish(
@@ -133,9 +133,6 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
     let message = peer.read::<Certificate>().await?;
     if !message.context.is_empty() {
         return Err(Misbehaviour::IllegalParameter("certificate_request_context").into());
-    }
-    if message.entries.len() > MAX_CHAIN {
-        return Err(crate::error::CertificateError::ChainTooLong.into());
     }
     for entry in &message.entries {
         check_placement(&entry.extension_types, Place::Certificate)?;

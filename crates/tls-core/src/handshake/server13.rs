@@ -22,9 +22,12 @@ use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme};
 
-/// Early data of a client that believes it may send some is skipped up to this many bytes: what tickets commonly
-/// allow (16 KiB), a few times over, records' overhead included.
-const SKIPPED_EARLY_DATA: usize = 64 * 1024;
+/// Early data of a client that believes it may send some is skipped up to this many bytes, headers included: what
+/// tickets commonly allow, and what BoringSSL skips.
+const SKIPPED_EARLY_DATA: usize = 16 * 1024;
+
+/// More key shares in one ClientHello than there are groups in use.
+const MAX_KEY_SHARES: usize = 32;
 
 /// What the server's flight leaves behind for [`finish`].
 pub(super) struct Responded {
@@ -174,6 +177,7 @@ async fn retry_if_no_usable_share(
         peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
     }
     let second = Box::new(peer.read::<ClientHello>().await?);
+    peer.input.set_skip_early_data(None);
     peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;
     Ok((second, group, true))
@@ -192,7 +196,9 @@ fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
 fn check_key_shares(hello: &ClientHello) -> Result<(), Error> {
     let groups = hello.extensions.supported_groups.as_deref().unwrap_or_default();
     let shares = hello.extensions.key_shares.as_deref().unwrap_or_default();
-    match shares.iter().all(|share| groups.contains(&share.group)) {
+    // A client cannot have a share for more groups than it has; this also bounds the work of the next line.
+    let few = shares.len() <= groups.len().min(MAX_KEY_SHARES);
+    match few && shares.iter().all(|share| groups.contains(&share.group)) {
         true => Ok(()),
         false => Err(
             Misbehaviour::IllegalParameter("key share for a group that is not in supported_groups").into(),

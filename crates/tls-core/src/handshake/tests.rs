@@ -386,10 +386,6 @@ fn wrong_certificates_are_refused() {
             A::ILLEGAL_PARAMETER,
         ),
         (certificate(&[], &entry(&[0x30, 0], &[])), A::BAD_CERTIFICATE),
-        (
-            certificate(&[], &entry(&leaf, &[]).repeat(11)),
-            A::BAD_CERTIFICATE,
-        ),
         // Another leaf than the one whose key signs.
         (certificate(&[], &entry(&leaf, &[])), A::DECRYPT_ERROR),
     ];

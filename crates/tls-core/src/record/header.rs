@@ -30,7 +30,8 @@ impl Header {
             return Err(Misbehaviour::BadRecordHeader.into());
         }
         let length = usize::from(u16::from_be_bytes([high, low]));
-        let limit = if protected {
+        // Data without keys is early data that we skip, which is protected all the same (section 4.2.10).
+        let limit = if protected || content_type == ContentType::APPLICATION_DATA {
             MAX_FRAGMENT + MAX_EXPANSION
         } else {
             MAX_FRAGMENT
@@ -56,8 +57,7 @@ pub(super) fn looks_like_tls(first_bytes: &[u8]) -> bool {
         .first()
         .is_none_or(|byte| ContentType(*byte).name().is_some());
     let major = first_bytes.get(1).is_none_or(|byte| *byte == 3);
-    let minor = first_bytes.get(2).is_none_or(|byte| *byte <= 4);
-    known_type && major && minor
+    known_type && major
 }
 
 #[cfg(test)]

@@ -273,7 +273,7 @@ impl Input {
 
     /// Whether raw bytes are there that do not make a record yet (or were not looked at).
     pub(crate) const fn is_inside_record(&self) -> bool {
-        !self.buffer.is_empty()
+        !self.buffer.is_empty() || !self.joiner.is_empty()
     }
 
     /// Gives the buffer back to the pool if nothing is in it. A lent message ends here.
@@ -365,8 +365,9 @@ impl Input {
         if content_type == ContentType::CHANGE_CIPHER_SPEC {
             return self.drop_change_cipher_spec(body);
         }
-        if content_type == ContentType::APPLICATION_DATA && self.skip(body.len()) {
-            return Ok(Opened::Dropped);
+        if content_type == ContentType::APPLICATION_DATA && self.skip_early_data.is_some() {
+            self.not_interleaved(content_type)?;
+            return self.skip(body.len());
         }
         let plaintext_is_due = self.protection.is_plaintext();
         let early_alert =
@@ -507,21 +508,21 @@ impl Input {
         }
     }
 
-    fn skip(&mut self, len: usize) -> bool {
-        let left = self.skip_early_data.and_then(|budget| budget.checked_sub(len));
-        if left.is_some() {
-            self.skip_early_data = left;
-        }
-        left.is_some()
+    /// Drops a record of early data, at the expense of the budget; its header counts too, so that empty ones are
+    /// not for free.
+    fn skip(&mut self, len: usize) -> Result<Opened, Error> {
+        let left = self
+            .skip_early_data
+            .and_then(|budget| budget.checked_sub(HEADER_LEN + len));
+        self.skip_early_data = Some(left.ok_or(Misbehaviour::TooMuchEarlyData)?);
+        Ok(Opened::Dropped)
     }
 
     #[cold]
     fn skipped_or(&mut self, len: usize, error: Error) -> Result<Opened, Error> {
-        let undecryptable = matches!(error.kind(), ErrorKind::Misbehaved(Misbehaviour::BadRecordMac));
-        if undecryptable && self.skip(len) {
-            Ok(Opened::Dropped)
-        } else {
-            Err(error)
+        match error.kind() {
+            ErrorKind::Misbehaved(Misbehaviour::BadRecordMac) => self.skip(len),
+            _ => Err(error),
         }
     }
 }

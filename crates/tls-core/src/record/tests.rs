@@ -466,14 +466,17 @@ fn an_empty_protected_alert_or_handshake_record_is_refused() {
 #[test]
 fn early_data_that_cannot_be_read_is_skipped_up_to_its_budget() {
     let early = sealed(&mut output(AeadAlgorithm::Aes256Gcm), &bytes(1000));
-    for (budget, fits) in [(1017, true), (1016, false)] {
+    for (budget, fits) in [(1022, true), (1021, false)] {
         let (mut output, mut input) = aes();
         input.set_skip_early_data(Some(budget));
         let wire = [early.clone(), sealed(&mut output, b"data")].concat();
         feed(&mut input, &wire);
         match input.next() {
             Ok(incoming) => assert_eq!((incoming, fits), (Incoming::ApplicationData { copied: 0 }, true)),
-            Err(error) => assert_eq!((misbehaviour(error), fits), (Misbehaviour::BadRecordMac, false)),
+            Err(error) => assert_eq!(
+                (misbehaviour(error), fits),
+                (Misbehaviour::TooMuchEarlyData, false)
+            ),
         }
     }
 }
@@ -551,4 +554,29 @@ fn buffers_go_back_to_the_pool() {
     assert!(!input.has_buffered());
     input.release_if_empty();
     assert_eq!(pooled(), (1, 1));
+}
+
+#[test]
+fn early_data_is_skipped_at_full_length_but_not_for_free_nor_inside_a_message() {
+    let record = |len: usize| [&[23, 3, 3, (len >> 8) as u8, len as u8][..], &vec![7; len]].concat();
+    let mut input = Input::new();
+    input.set_skip_early_data(Some(20_000));
+    feed(&mut input, &record(16_384 + 17));
+    assert_eq!(input.next().unwrap(), Incoming::NeedMore);
+
+    let mut input = Input::new();
+    input.set_skip_early_data(Some(10));
+    feed(&mut input, &record(0).repeat(3));
+    assert_eq!(
+        misbehaviour(input.next().unwrap_err()),
+        Misbehaviour::TooMuchEarlyData
+    );
+
+    let mut input = Input::new();
+    input.set_skip_early_data(Some(1000));
+    feed(&mut input, &[&[22, 3, 3, 0, 2, 1, 0][..], &record(10)].concat());
+    assert_eq!(
+        misbehaviour(input.next().unwrap_err()),
+        Misbehaviour::InterleavedHandshake(DATA)
+    );
 }

@@ -155,3 +155,21 @@ fn from_webpki(error: webpki::Error, now: UnixTime) -> CertificateError {
         other => CertificateError::BadEncoding(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_more_certificates_than_we_look_at_is_refused() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let leaf = made.cert.der().clone();
+        let mut roots = RootStore::empty();
+        roots.add_der(&leaf).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let verify = |length| verify_server(&vec![leaf.clone(); length], &roots, &name, UnixTime::now());
+        assert_eq!(verify(MAX_CHAIN), Ok(()));
+        assert_eq!(verify(MAX_CHAIN + 1), Err(CertificateError::ChainTooLong));
+        assert!(verify(0).is_err());
+    }
+}
