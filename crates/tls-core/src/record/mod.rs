@@ -14,6 +14,8 @@ mod split;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use buffer::pooled;
 pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
 pub(crate) use output::Output;
 pub use split::Padding;
