@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+/// An idle connection holds no buffer: at the most this many bytes, with the peer's chain and the stream's socket.
+const MAX_IDLE: f64 = 4096.0;
+
 /// One word of each kind of work.
 const KINDS: [&str; 6] = ["handshake", "bulk", "small", "loopback", "allocations", "idle"];
 
@@ -41,6 +44,10 @@ fn a_quick_run_prints_every_kind_of_row_with_values_for_both_stacks() {
         for cell in both {
             let value: f64 = cell.split(' ').next().unwrap().parse().unwrap();
             assert!(value > 0.0, "{row:?}");
+        }
+        if row[1].starts_with("idle") && row[1].contains("heap") {
+            let bytes: f64 = row[2].trim_end_matches(" B").parse().unwrap();
+            assert!(bytes < MAX_IDLE, "an idle connection holds {bytes} bytes");
         }
         // Counts do not depend on the machine: equal things are equal, but for the length of a signature.
         if row[1].starts_with("allocations") || row[1].contains("heap") {

@@ -243,3 +243,35 @@ impl Link for MemoryLink {
         Poll::Ready(Ok(buf.len()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::pooled;
+    use crate::{CertifiedKey, RootStore};
+
+    #[test]
+    fn a_handshake_that_waits_for_the_peer_holds_no_buffer() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let certified = CertifiedKey::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+        let server_config = ServerConfig::builder().certificate(certified).build().unwrap();
+        let roots = RootStore::from_pem(certificate.as_bytes()).unwrap();
+        let client_config = ClientConfig::builder().roots(roots).build().unwrap();
+        let mut client = Driver::client(&client_config, "localhost".try_into().unwrap());
+        let mut server = Driver::server(&server_config);
+
+        assert_eq!(server.advance().unwrap(), Progress::Waiting);
+        assert_eq!(pooled(), (1, 0), "before the ClientHello");
+        assert_eq!(client.advance().unwrap(), Progress::Waiting);
+        let hello = client.transmit();
+        assert_eq!(pooled(), (1, 0), "before the ServerHello");
+        server.receive(&hello[..100]);
+        assert_eq!(server.advance().unwrap(), Progress::Waiting);
+        assert_eq!(pooled(), (0, 0), "with a part of the ClientHello");
+        server.receive(&hello[100..]);
+        assert_eq!(server.advance().unwrap(), Progress::Waiting);
+        // One for what was read, one for what was written.
+        assert_eq!(pooled(), (2, 0), "before the client's Finished");
+    }
+}

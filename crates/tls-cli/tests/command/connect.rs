@@ -122,8 +122,9 @@ async fn a_given_certificate_is_shown_with_its_whole_chain() {
     assert_eq!(json["server_name"], "example.test");
     assert_eq!(json["chain"].as_array().unwrap().len(), 2);
     assert_eq!(json["chain"][0]["key"], "RSA, 2048 bits");
-    assert_eq!(json["chain"][1]["subject"], "CN=Test intermediate");
-    assert_eq!(json["chain"][1]["issuer"], "CN=Test root");
+    // A number follows each name.
+    let begins = |field: &str, name| json["chain"][1][field].as_str().unwrap().starts_with(name);
+    assert!(begins("subject", "CN=Test intermediate") && begins("issuer", "CN=Test root"));
 
     let wrong_name = run(&["connect", &target, "--ca", path(&root), "--json"]).await;
     assert!(!wrong_name.status.success());

@@ -17,6 +17,8 @@ mod tests;
 #[cfg(test)]
 mod tests12;
 
+#[cfg(test)]
+pub(crate) use buffer::pooled;
 pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
 pub(crate) use output::Output;
 pub use split::Padding;

@@ -136,10 +136,12 @@ impl Output {
         if first > available {
             return Ok(0);
         }
-        let records = total.div_ceil(self.max_fragment).min(LARGE / first + 1);
         let room = if self.busy && self.buffer.capacity() < LARGE {
             available
+        } else if total <= self.max_fragment {
+            first
         } else {
+            let records = total.div_ceil(self.max_fragment).min(LARGE / first + 1);
             first.saturating_mul(records).min(available)
         };
         self.make_room(room);
