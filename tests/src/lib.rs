@@ -15,4 +15,5 @@ pub mod openssl;
 pub mod pki;
 pub mod process;
 pub mod script;
+pub mod sides;
 pub mod source;
