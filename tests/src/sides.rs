@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tls_core::{
-    CertifiedKey, ClientConfig, ClientConfigBuilder, NamedGroup, ServerConfig, ServerConfigBuilder, ServerName,
+    CertifiedKey, ClientConfig, ClientConfigBuilder, NamedGroup, ServerConfig, ServerConfigBuilder,
+    ServerName,
 };
 use tls_tokio::{HandshakeFailure, TlsAcceptor, TlsConnector, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
@@ -47,7 +48,12 @@ impl Role {
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
         match self {
-            Self::Client => connector().handshake_timeout(limit).connect(server_name(), io).await,
+            Self::Client => {
+                connector()
+                    .handshake_timeout(limit)
+                    .connect(server_name(), io)
+                    .await
+            }
             Self::Server => acceptor().handshake_timeout(limit).accept(io).await,
         }
     }
@@ -131,7 +137,10 @@ where
         Role::Client.handshake(client, limit),
         Role::Server.handshake(server, limit)
     );
-    (client.expect("the client's handshake"), server.expect("the server's handshake"))
+    (
+        client.expect("the client's handshake"),
+        server.expect("the server's handshake"),
+    )
 }
 
 /// A record as it is on the wire: its type, and the length of its body.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tls_core::{AlertDescription, ErrorKind};
 use tls_tests::pki::{KeyType, Leaf};
 use tls_tests::script::{Memory, Script, ScriptedIo};
-use tls_tests::sides::{Role, acceptor, client_builder, connector, records, scripted, server_builder, server_name};
+use tls_tests::sides::{
+    Role, acceptor, client_builder, connector, records, scripted, server_builder, server_name,
+};
 use tls_tokio::{Error, HandshakeFailure, TlsAcceptor, TlsConnector};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +44,9 @@ async fn rubbish_peer<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, more: usiz
     io.write_all(&NOT_A_HELLO).await.unwrap();
     io.write_all(&vec![0x5a; more]).await.unwrap();
     let mut got = Vec::new();
-    io.read_to_end(&mut got).await.expect("the end, and no reset before it");
+    io.read_to_end(&mut got)
+        .await
+        .expect("the end, and no reset before it");
     got
 }
 
@@ -59,7 +63,10 @@ async fn the_alert_arrives_although_writes_are_pending_at_first() {
             let tape = io.tape();
             let (subject, got) = tokio::join!(
                 async {
-                    let failure = role.handshake(io, LIMIT).await.expect_err("rubbish is no handshake");
+                    let failure = role
+                        .handshake(io, LIMIT)
+                        .await
+                        .expect_err("rubbish is no handshake");
                     assert!(is_unexpected(&failure), "{role:?}: {failure}");
                     assert!(tape.counts().is_shut_down());
                 },
@@ -79,11 +86,15 @@ async fn over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread() 
     for round in 0..200 {
         let role = Role::BOTH[round % 2];
         // More than one read of the handshake takes; some of it arrives after the failure.
-        let peer = tokio::spawn(async move {
-            rubbish_peer(TcpStream::connect(address).await.unwrap(), 60_000).await
-        });
+        let peer =
+            tokio::spawn(
+                async move { rubbish_peer(TcpStream::connect(address).await.unwrap(), 60_000).await },
+            );
         let (tcp, _) = listener.accept().await.unwrap();
-        let failure = role.handshake(tcp, LIMIT).await.expect_err("rubbish is no handshake");
+        let failure = role
+            .handshake(tcp, LIMIT)
+            .await
+            .expect_err("rubbish is no handshake");
         assert!(is_unexpected(&failure), "{round}: {failure}");
         drop(failure);
         let got = peer.await.unwrap();
@@ -108,7 +119,10 @@ async fn over_tcp_the_alert_arrives_although_the_peer_never_stops_sending() {
             got
         });
         let (tcp, _) = listener.accept().await.unwrap();
-        let failure = role.handshake(tcp, LIMIT).await.expect_err("rubbish is no handshake");
+        let failure = role
+            .handshake(tcp, LIMIT)
+            .await
+            .expect_err("rubbish is no handshake");
         drop(failure);
         let got = peer.await.unwrap();
         assert!(got.ends_with(&ALERT), "{role:?}: {got:?}");
@@ -119,18 +133,29 @@ async fn over_tcp_the_alert_arrives_although_the_peer_never_stops_sending() {
 async fn client_hello_len() -> u64 {
     let io = ScriptedIo::new(Memory::new([]), Script::new());
     let tape = io.tape();
-    Role::Client.handshake(io, LIMIT).await.expect_err("nobody is there");
+    Role::Client
+        .handshake(io, LIMIT)
+        .await
+        .expect_err("nobody is there");
     tape.written().len() as u64
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
     for role in Role::BOTH {
-        for (limit, most) in [(None, 1000), (LIMIT, 1000), (Some(Duration::from_millis(300)), 300)] {
+        for (limit, most) in [
+            (None, 1000),
+            (LIMIT, 1000),
+            (Some(Duration::from_millis(300)), 300),
+        ] {
             // One that does not read the alert, and one that reads it and does not close.
             // One that does not read the alert (a client writes its hello before), one that reads it and does not
             // close, and one that cannot be closed.
-            let before = if role == Role::Client { client_hello_len().await } else { 0 };
+            let before = if role == Role::Client {
+                client_hello_len().await
+            } else {
+                0
+            };
             for script in [
                 Script::new().write_stall_after(before + 3),
                 Script::new(),
@@ -139,10 +164,16 @@ async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
                 let io = ScriptedIo::new(Memory::then_silent(NOT_A_HELLO), script.clone());
                 let tape = io.tape();
                 let started = Instant::now();
-                let failure = role.handshake(io, limit).await.expect_err("rubbish is no handshake");
+                let failure = role
+                    .handshake(io, limit)
+                    .await
+                    .expect_err("rubbish is no handshake");
                 let took = started.elapsed();
                 assert!(is_unexpected(&failure), "{role:?}: {failure}");
-                assert!(took <= Duration::from_millis(most + 2), "{role:?} {script:?}: {took:?}");
+                assert!(
+                    took <= Duration::from_millis(most + 2),
+                    "{role:?} {script:?}: {took:?}"
+                );
                 assert!(!tape.counts().is_dropped());
             }
         }
@@ -152,12 +183,17 @@ async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
 #[tokio::test(start_paused = true)]
 async fn a_server_reads_why_the_client_refused_its_certificate() {
     let other = Leaf::new(KeyType::Ed25519, &["elsewhere"]).self_signed();
-    let config = client_builder().dangerously_pin_certificate(other.leaf()).build().unwrap();
+    let config = client_builder()
+        .dangerously_pin_certificate(other.leaf())
+        .build()
+        .unwrap();
     let (a, b) = duplex(4096);
     let (connector, acceptor) = (TlsConnector::new(config), acceptor());
     let (client, server) = tokio::join!(connector.connect(server_name(), a), acceptor.accept(b));
     let refused = client.expect_err("another certificate");
-    assert!(matches!(refused.error(), Error::Tls(error) if matches!(error.kind(), ErrorKind::Certificate(_))));
+    assert!(
+        matches!(refused.error(), Error::Tls(error) if matches!(error.kind(), ErrorKind::Certificate(_)))
+    );
     assert_eq!(received(server), AlertDescription::ACCESS_DENIED);
 }
 
@@ -177,7 +213,10 @@ async fn both_read_the_alert_of_the_other_over_tcp() {
     let address = listener.local_addr().unwrap();
     let picky = TlsAcceptor::new(server_builder().alpn(["h2"]).build().unwrap());
     let stranger = Leaf::new(KeyType::Ed25519, &["elsewhere"]).self_signed();
-    let distrusting = client_builder().dangerously_pin_certificate(stranger.leaf()).build().unwrap();
+    let distrusting = client_builder()
+        .dangerously_pin_certificate(stranger.leaf())
+        .build()
+        .unwrap();
     let clients = [
         TlsConnector::new(client_builder().alpn(["smtp"]).build().unwrap()),
         TlsConnector::new(distrusting),
@@ -186,7 +225,10 @@ async fn both_read_the_alert_of_the_other_over_tcp() {
         let client = clients[round % 2].clone();
         let client = tokio::spawn(async move {
             let tcp = TcpStream::connect(address).await.unwrap();
-            client.connect(server_name(), tcp).await.map_err(HandshakeFailure::into_parts)
+            client
+                .connect(server_name(), tcp)
+                .await
+                .map_err(HandshakeFailure::into_parts)
         });
         let (tcp, _) = listener.accept().await.unwrap();
         let server = picky.accept(tcp).await;
@@ -205,21 +247,34 @@ async fn both_read_the_alert_of_the_other_over_tcp() {
 
 #[tokio::test(start_paused = true)]
 async fn plain_http_is_told_nothing_and_can_still_be_answered() {
-    for script in [Script::new(), Script::new().read_chunk(1), Script::new().pending_every(1)] {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+    for script in [
+        Script::new(),
+        Script::new().read_chunk(1),
+        Script::new().pending_every(1),
+    ] {
         let (io, mut peer) = scripted(script);
         let tape = io.tape();
-        peer.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
+        peer.write_all(REQUEST).await.unwrap();
         let started = Instant::now();
-        let failure = Role::Server.handshake(io, LIMIT).await.expect_err("it is not TLS");
+        let failure = Role::Server
+            .handshake(io, LIMIT)
+            .await
+            .expect_err("it is not TLS");
         assert_eq!(started.elapsed(), Duration::ZERO);
         assert!(tape.written().is_empty());
         assert!(!tape.counts().is_shut_down());
         let (error, mut io) = failure.into_parts();
-        let Error::Tls(error) = error else { panic!("{error}") };
+        let Error::Tls(error) = error else {
+            panic!("{error}")
+        };
         let ErrorKind::NotTls { first_bytes } = error.kind() else {
             panic!("{error}");
         };
-        assert!(!first_bytes.is_empty() && b"GET / HTTP/1.1".starts_with(first_bytes), "{first_bytes:?}");
+        assert!(
+            !first_bytes.is_empty() && REQUEST.starts_with(first_bytes),
+            "{first_bytes:?}"
+        );
         io.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         io.shutdown().await.unwrap();
         let mut got = String::new();
@@ -233,8 +288,17 @@ async fn a_client_that_meets_something_else_says_so() {
     let (io, mut peer) = scripted(Script::new());
     peer.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
     let tape = io.tape();
-    let failure = connector().connect(server_name(), io).await.expect_err("it is not TLS");
-    let Error::Tls(error) = failure.error() else { panic!("{failure}") };
+    let failure = connector()
+        .connect(server_name(), io)
+        .await
+        .expect_err("it is not TLS");
+    let Error::Tls(error) = failure.error() else {
+        panic!("{failure}")
+    };
     assert!(matches!(error.kind(), ErrorKind::NotTls { .. }), "{error}");
-    assert_eq!(records(&tape.written()).len(), 1, "more than a ClientHello was written");
+    assert_eq!(
+        records(&tape.written()).len(),
+        1,
+        "more than a ClientHello was written"
+    );
 }

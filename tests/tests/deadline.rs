@@ -11,7 +11,10 @@ use tls_core::{
 };
 use tls_tests::script::{Memory, Script, ScriptedIo, Tape};
 use tls_tests::sides::{self, Role, records, scripted, server_name};
-use tls_tokio::{DEFAULT_HANDSHAKE_TIMEOUT, Error, HandshakeFailure, HandshakeTimeout, TlsAcceptor, TlsConnector, TlsStream};
+use tls_tokio::{
+    DEFAULT_HANDSHAKE_TIMEOUT, Error, HandshakeFailure, HandshakeTimeout, TlsAcceptor, TlsConnector,
+    TlsStream,
+};
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 
@@ -67,7 +70,10 @@ async fn a_peer_that_stops_after_any_byte_ends_at_the_deadline_with_what_was_awa
             assert_eq!(error.bytes_in, bytes as u64, "{what}");
             assert_eq!(error.bytes_out, tape.written().len() as u64, "{what}");
             // The timer counts whole milliseconds.
-            assert!(took >= LIMIT && took < LIMIT + Duration::from_millis(2), "{what}: {took:?}");
+            assert!(
+                took >= LIMIT && took < LIMIT + Duration::from_millis(2),
+                "{what}: {took:?}"
+            );
             assert_eq!(error.elapsed.as_secs(), LIMIT.as_secs(), "{what}");
             assert!(!tape.counts().is_dropped(), "{what}");
             drop(io);
@@ -96,7 +102,10 @@ async fn a_peer_that_stops_reading_after_any_byte_ends_at_the_deadline_while_wri
 async fn a_peer_that_never_reads_is_noticed_on_a_real_pipe_too() {
     // Smaller than a ClientHello, and nobody at the other end.
     let (io, _peer) = duplex(16);
-    let failure = Role::Client.handshake(io, Some(LIMIT)).await.expect_err("it cannot finish");
+    let failure = Role::Client
+        .handshake(io, Some(LIMIT))
+        .await
+        .expect_err("it cannot finish");
     assert!(failure.to_string().contains("timed out after 7"), "{failure}");
     let (error, _io) = timed_out(failure);
     assert_eq!((error.phase, error.bytes_out), (Phase::Writing, 16));
@@ -116,7 +125,10 @@ async fn a_trickle_does_not_postpone_the_deadline() {
         }
     });
     let started = Instant::now();
-    let failure = Role::Server.handshake(io, Some(LIMIT)).await.expect_err("it is too slow");
+    let failure = Role::Server
+        .handshake(io, Some(LIMIT))
+        .await
+        .expect_err("it is too slow");
     assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
     let (error, _io) = timed_out(failure);
     assert_eq!(error.phase, Phase::Reading(HandshakeType::CLIENT_HELLO));
@@ -127,7 +139,10 @@ async fn a_trickle_does_not_postpone_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn the_default_is_ten_seconds_and_none_waits_for_ever() {
     let started = Instant::now();
-    let failure = sides::acceptor().accept(Memory::then_silent([])).await.expect_err("silence");
+    let failure = sides::acceptor()
+        .accept(Memory::then_silent([]))
+        .await
+        .expect_err("silence");
     assert_eq!(started.elapsed().as_secs(), 10);
     assert_eq!(DEFAULT_HANDSHAKE_TIMEOUT.as_secs(), 10);
     timed_out(failure);
@@ -276,7 +291,11 @@ async fn accept(
 #[tokio::test(start_paused = true)]
 async fn a_config_selector_that_never_answers_ends_at_the_deadline() {
     hook_never_answers("ConfigSelector", Role::Server, |never, limit, io| {
-        accept(sides::server_builder().config_selector(Arc::new(never)), limit, io)
+        accept(
+            sides::server_builder().config_selector(Arc::new(never)),
+            limit,
+            io,
+        )
     })
     .await;
 }

@@ -56,7 +56,11 @@ fn expected_phase(role: Role, peer_bytes: &[u8], received: usize) -> Phase {
 
 /// The failure with the transport it must carry.
 fn failed(subject: Side<Scripted>, what: &str) -> (tls_core::Error, Scripted) {
-    match subject.err().unwrap_or_else(|| panic!("{what}: no error")).into_parts() {
+    match subject
+        .err()
+        .unwrap_or_else(|| panic!("{what}: no error"))
+        .into_parts()
+    {
         (Error::Tls(error), io) => (error, io),
         (other, _) => panic!("{what}: {other}"),
     }
@@ -83,8 +87,18 @@ async fn a_handshake_succeeds_however_reads_and_writes_are_cut_and_delayed() {
     for chunk in [1, 2, 3, 7, 64] {
         scripts.push(Script::new().read_chunk(chunk));
         scripts.push(Script::new().write_chunk(chunk));
-        scripts.push(Script::new().pending_every(1).read_chunk(chunk).write_chunk(chunk));
-        scripts.push(Script::new().pending_every(3).read_chunk(chunk).write_chunk(chunk));
+        scripts.push(
+            Script::new()
+                .pending_every(1)
+                .read_chunk(chunk)
+                .write_chunk(chunk),
+        );
+        scripts.push(
+            Script::new()
+                .pending_every(3)
+                .read_chunk(chunk)
+                .write_chunk(chunk),
+        );
     }
     scripts.extend((0..20).map(Script::seeded));
     for script in scripts {
@@ -112,7 +126,10 @@ async fn any_single_read_or_write_may_be_pending() {
             let (subject, tape, other) = both(role, script).await;
             subject.unwrap();
             other.unwrap();
-            assert_eq!((tape.read().len(), tape.written().len()), (read.len(), written.len()));
+            assert_eq!(
+                (tape.read().len(), tape.written().len()),
+                (read.len(), written.len())
+            );
         }
     }
 }
@@ -120,10 +137,7 @@ async fn any_single_read_or_write_may_be_pending() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_works_through_a_transport_of_one_byte() {
     let (a, b) = duplex(1);
-    let (client, server) = tokio::join!(
-        Role::Client.handshake(a, LIMIT),
-        Role::Server.handshake(b, LIMIT)
-    );
+    let (client, server) = tokio::join!(Role::Client.handshake(a, LIMIT), Role::Server.handshake(b, LIMIT));
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     let talk = async {
         let mut got = [0; 5];
@@ -150,7 +164,11 @@ async fn an_eof_at_any_byte_ends_the_handshake_and_names_what_was_awaited() {
             let (subject, tape) = one(role, Script::new().eof_after(bytes as u64)).await;
             let (error, io) = failed(subject, &what);
             assert!(matches!(error.kind(), ErrorKind::Truncated), "{what}: {error}");
-            assert_eq!(error.phase(), Some(expected_phase(role, &read, bytes)), "{what}: {error}");
+            assert_eq!(
+                error.phase(),
+                Some(expected_phase(role, &read, bytes)),
+                "{what}: {error}"
+            );
             assert_eq!(started.elapsed(), Duration::ZERO, "{what}");
             assert!(tape.counts().is_shut_down(), "{what}");
             assert!(!tape.counts().is_dropped(), "{what}");
@@ -172,7 +190,11 @@ async fn a_read_error_at_any_byte_is_returned_with_what_was_awaited() {
                 matches!(error.kind(), ErrorKind::Link(error) if error.kind() == Io::ConnectionReset),
                 "{what}: {error}"
             );
-            assert_eq!(error.phase(), Some(expected_phase(role, &read, bytes)), "{what}: {error}");
+            assert_eq!(
+                error.phase(),
+                Some(expected_phase(role, &read, bytes)),
+                "{what}: {error}"
+            );
         }
     }
 }
@@ -212,7 +234,10 @@ async fn a_handshake_dropped_at_any_await_drops_its_transport_and_writes_no_more
                 break;
             }
             assert!(tape.counts().is_dropped(), "{role:?} dropped after {polls} polls");
-            assert!(!tape.counts().is_shut_down(), "{role:?} dropped after {polls} polls");
+            assert!(
+                !tape.counts().is_shut_down(),
+                "{role:?} dropped after {polls} polls"
+            );
             assert!(tape.written().len() <= clean.len());
             // No alert, nor anything else that is not of a handshake without faults.
             assert!(
@@ -220,9 +245,15 @@ async fn a_handshake_dropped_at_any_await_drops_its_transport_and_writes_no_more
                 "{role:?} dropped after {polls} polls wrote something else"
             );
             // The other side sees the end of the transport, or had finished.
-            let ended = timeout(Duration::from_secs(11), other).await.expect("the other side ends").unwrap();
+            let ended = timeout(Duration::from_secs(11), other)
+                .await
+                .expect("the other side ends")
+                .unwrap();
             if let Err(failure) = ended {
-                assert!(matches!(failure.error(), Error::Tls(_)), "{role:?} after {polls} polls: {failure}");
+                assert!(
+                    matches!(failure.error(), Error::Tls(_)),
+                    "{role:?} after {polls} polls: {failure}"
+                );
             }
             polls += 1;
         }
