@@ -1,5 +1,13 @@
 //! A handshake that fails tells the peer why, and the alert gets there. Somebody who does not speak TLS is told
 //! nothing, so that he can be answered in his own language.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 

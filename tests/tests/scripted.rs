@@ -1,5 +1,13 @@
 //! Handshakes on transports that misbehave at every point: whatever happens, the handshake ends, its error says
 //! where, and the transport is given back, or dropped with the future.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests"
+)]
 
 use std::io::ErrorKind as Io;
 use std::sync::Arc;

@@ -1,5 +1,13 @@
 //! The end of a connection: close_notify once and only after a handshake, never held up by a stuck peer, and an end
 //! without it is an error after all data.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests"
+)]
 
 use std::io::ErrorKind as Io;
 use std::sync::Arc;

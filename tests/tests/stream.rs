@@ -1,5 +1,13 @@
 //! An established stream: every way to read gives the same data, writes are gathered, both directions can be busy at
 //! once without a wakeup lost, and a stream never keeps a thread to itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests"
+)]
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
