@@ -93,10 +93,10 @@ async fn over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread() 
     let address = listener.local_addr().unwrap();
     for round in 0..200 {
         let role = Role::BOTH[round % 2];
-        // More than one read of the handshake takes; some of it arrives after the failure.
+        // More than the sockets hold: the peer is still sending when the handshake fails, and a reset would end that.
         let peer =
             tokio::spawn(
-                async move { rubbish_peer(TcpStream::connect(address).await.unwrap(), 60_000).await },
+                async move { rubbish_peer(TcpStream::connect(address).await.unwrap(), 200_000).await },
             );
         let (tcp, _) = listener.accept().await.unwrap();
         let failure = role
