@@ -20,7 +20,8 @@ use tls_tests::script::{Script, ScriptedIo, Tape};
 use tls_tests::sides::{Role, establish, records, scripted};
 use tls_tokio::TlsStream;
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf,
+    duplex,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -329,6 +330,18 @@ async fn somebody_who_only_reads_answers_a_key_update() {
     let mut got = [0; 17];
     server.read_exact(&mut got).await.unwrap();
     assert_eq!(&got, b"under the new key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_only_reads_answers_through_a_transport_that_buffers_too() {
+    let (io, peer) = scripted(Script::new());
+    let tape = io.tape();
+    let (mut client, mut server) = establish(BufStream::new(io), peer).await;
+    let before = tape.written().len();
+    server.request_key_update().unwrap();
+    server.write_all(b"data").await.unwrap();
+    client.read_exact(&mut [0; 4]).await.unwrap();
+    assert_eq!(contents(&tape, before), [5]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,7 +117,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         if writer.apply_control().is_err() || writer.pending().is_empty() {
             return;
         }
-        let _ = transfer::poll_push(writer, &mut self.io, cx);
+        let _ = transfer::poll_flush(writer, &mut self.io, cx);
         // The transport may have forgotten who else waits for it.
         if let Some(waker) = self.writing.take()
             && !waker.will_wake(cx.waker())
