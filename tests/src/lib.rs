@@ -17,4 +17,5 @@ pub mod pair;
 pub mod pki;
 pub mod process;
 pub mod script;
+pub mod sides;
 pub mod source;

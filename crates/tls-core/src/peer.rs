@@ -296,8 +296,10 @@ impl<'l> Peer<'l> {
         match answer {
             Answer::Now(answer) => answer,
             Answer::Later(future) => {
-                self.phase = Phase::Hook(hook);
-                future.await
+                let before = core::mem::replace(&mut self.phase, Phase::Hook(hook));
+                let answer = future.await;
+                self.phase = before;
+                answer
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One handshake on a Tokio stream: under one deadline, and ended so that the peer learns why it failed.
 
 use core::future::{Future, poll_fn};
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 use std::io;
@@ -69,7 +69,8 @@ where
     let mut link = IoLink(&mut io);
     let mut peer = Peer::new(role.side(), &mut link, context);
 
-    let error = match within(deadline, role.run(&mut peer)).await {
+    let ended = within(deadline, pin!(role.run(&mut peer))).await;
+    let error = match ended {
         Some(Ok(connection)) => return Ok(TlsStream::new(io, connection, started.elapsed())),
         Some(Err(error)) => error,
         None => {
@@ -87,12 +88,12 @@ where
     let linger = Instant::now() + LINGER;
     let until = Some(deadline.map_or(linger, |deadline| deadline.min(linger)));
     // Whatever goes wrong from here on, the first error is the one to report.
-    if let Some(Ok(true)) = within(until, peer.send_alert(&error)).await {
-        drop(peer);
-        let _ = within(until, close_lingering(&mut io)).await;
+    let sent = within(until, pin!(peer.send_alert(&error))).await;
+    drop(peer);
+    if let Some(Ok(true)) = sent {
+        let _ = within(until, pin!(close_lingering(&mut io))).await;
     } else if !matches!(error.kind(), ErrorKind::NotTls { .. }) {
-        drop(peer);
-        let _ = within(until, shut_down(&mut io)).await;
+        let _ = within(until, pin!(shut_down(&mut io))).await;
     }
     Err(fail(error.into(), io))
 }
@@ -102,8 +103,9 @@ fn fail<IO>(error: Error, io: IO) -> HandshakeFailure<IO> {
     HandshakeFailure { error, io }
 }
 
-/// The future's output, or `None` once the deadline has passed.
-async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+/// The future's output, or `None` once the deadline has passed. It is lent: a future that is given away is stored
+/// once more by each layer that it goes through.
+async fn within<F: Future>(deadline: Option<Instant>, future: Pin<&mut F>) -> Option<F::Output> {
     match deadline {
         Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
@@ -118,7 +120,8 @@ async fn shut_down<IO: AsyncWrite + Unpin>(io: &mut IO) -> io::Result<()> {
 /// unread resets the connection, and the reset overtakes the alert.
 async fn close_lingering<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io::Result<()> {
     shut_down(io).await?;
-    let mut discard = [0; 1024];
+    // On the heap, since this is rare and every handshake in progress would pay for it in its future.
+    let mut discard = vec![0; 4096];
     let mut left = LINGER_BYTES;
     poll_fn(|cx| {
         while left > 0 {
@@ -133,4 +136,25 @@ async fn close_lingering<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io:
         Poll::Ready(Ok(()))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the future of a handshake in progress: the core's own (at most 2 KiB), the record layer, a timer, and
+    /// the finished stream.
+    const MAX_FUTURE: usize = 3 * 1024;
+
+    #[test]
+    fn the_future_of_a_handshake_is_small() {
+        let config = ClientConfig::builder()
+            .dangerously_accept_any_certificate()
+            .build()
+            .unwrap();
+        let connector = crate::TlsConnector::new(config);
+        let (io, _other) = tokio::io::duplex(1);
+        let size = size_of_val(&connector.connect(ServerName::try_from("localhost").unwrap(), io));
+        assert!(size <= MAX_FUTURE, "connect takes {size} bytes");
+    }
 }

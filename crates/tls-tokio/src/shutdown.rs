@@ -48,6 +48,8 @@ pub(crate) struct Closing {
     limit: Duration,
     /// Set only where the transport makes us wait.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The peer has had its time: nobody waits for it again.
+    gave_up: bool,
 }
 
 impl Closing {
@@ -55,6 +57,7 @@ impl Closing {
         Self {
             limit: DEFAULT_SHUTDOWN_TIMEOUT,
             timer: None,
+            gave_up: false,
         }
     }
 
@@ -71,6 +74,9 @@ impl Closing {
         io: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.gave_up {
+            return Poll::Ready(Err(self.timed_out()));
+        }
         writer.apply_control().map_err(to_io)?;
         writer.close_notify().map_err(to_io)?;
         if let Poll::Ready(closed) = Self::poll_transport(writer, io, cx) {
@@ -80,11 +86,20 @@ impl Closing {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
+        self.give_up(io, cx);
+        Poll::Ready(Err(self.timed_out()))
+    }
+
+    /// Shuts the transport down without what it did not take. Whether that works does not matter: it is over.
+    fn give_up<W: AsyncWrite + Unpin>(&mut self, io: &mut W, cx: &mut Context<'_>) {
         self.timer = None;
-        // The peer has had its time. Whether the transport can still be shut down does not matter: it is over.
+        self.gave_up = true;
         let _ = Pin::new(io).poll_shutdown(cx);
-        let what = format!("the peer did not take our close_notify within {limit:?}");
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+    }
+
+    fn timed_out(&self) -> io::Error {
+        let what = format!("the peer did not take our close_notify within {:?}", self.limit);
+        io::Error::new(io::ErrorKind::TimedOut, what)
     }
 
     fn poll_transport<W: AsyncWrite + Unpin>(
@@ -102,17 +117,14 @@ impl Closing {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
-    /// Closes our side as [`tokio::io::AsyncWriteExt::shutdown`] does, then reads until the peer has closed its own,
-    /// and says how it went. Takes at most `limit`, and throws away at most 1 MiB of data.
+    /// Closes our side as [`tokio::io::AsyncWriteExt::shutdown`] does, reads until the peer has closed its own, and
+    /// says how it went. Takes at most `limit`, and throws away at most 1 MiB of data.
     ///
     /// Cancel safe: called again it goes on where it was, with a new limit.
     pub async fn graceful_shutdown(&mut self, limit: Duration) -> Shutdown {
-        let mut discarded = 0;
-        let end = timeout(limit, async {
-            poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await?;
-            self.discard_all(&mut discarded).await
-        })
-        .await;
+        let mut ending = Ending::default();
+        let end = timeout(limit, poll_fn(|cx| self.poll_end(cx, &mut ending))).await;
+        let discarded = ending.discarded;
         match end {
             Ok(Ok(())) if discarded == 0 => Shutdown::Clean,
             Ok(Ok(())) => Shutdown::PeerStillSending { discarded },
@@ -122,21 +134,56 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Shutdown::Reset,
                 _ => Shutdown::Failed(error),
             },
-            Err(_) if discarded > 0 => Shutdown::PeerStillSending { discarded },
-            Err(_) => Shutdown::TimedOut,
+            Err(_) => {
+                if !ending.closed {
+                    poll_fn(|cx| {
+                        self.closing.give_up(&mut self.io, cx);
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
+                match discarded {
+                    0 => Shutdown::TimedOut,
+                    _ => Shutdown::PeerStillSending { discarded },
+                }
+            }
         }
     }
 
-    async fn discard_all(&mut self, discarded: &mut u64) -> io::Result<()> {
+    /// Both directions at once: a peer with data to send may not read before it is rid of it.
+    fn poll_end(&mut self, cx: &mut Context<'_>, ending: &mut Ending) -> Poll<io::Result<()>> {
+        if ending.read.is_none()
+            && let Poll::Ready(read) = self.poll_discard(cx, &mut ending.discarded)
+        {
+            ending.read = Some(read);
+        }
+        if !ending.closed {
+            ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
+            ending.closed = true;
+        }
+        ending.read.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>, discarded: &mut u64) -> Poll<io::Result<()>> {
         let mut discard = [0; 1024];
         while *discarded < MAX_DISCARDED {
             let mut buf = ReadBuf::new(&mut discard);
-            poll_fn(|cx| Pin::new(&mut *self).poll_read(cx, &mut buf)).await?;
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
             match buf.filled().len() {
                 0 => break,
                 count => *discarded += count as u64,
             }
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
+}
+
+/// How far a graceful shutdown has come.
+#[derive(Default)]
+struct Ending {
+    /// Our close_notify was sent and the transport's write side shut down.
+    closed: bool,
+    /// How reading ended.
+    read: Option<io::Result<()>>,
+    discarded: u64,
 }

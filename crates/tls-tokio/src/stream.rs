@@ -32,10 +32,10 @@ use crate::transfer::{self, Readable};
 ///
 /// Both directions can be used at the same time, by [`Self::into_split`] or [`tokio::io::split`].
 pub struct TlsStream<IO> {
-    io: IO,
+    pub(crate) io: IO,
     connection: Connection,
     handshake_time: Duration,
-    closing: Closing,
+    pub(crate) closing: Closing,
     /// Who waits for the transport to take bytes. Reading sends pending bytes too, and the transport then knows the
     /// reader's waker only.
     writing: Option<Waker>,
@@ -117,7 +117,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         if writer.apply_control().is_err() || writer.pending().is_empty() {
             return;
         }
-        let _ = transfer::poll_push(writer, &mut self.io, cx);
+        let _ = transfer::poll_flush(writer, &mut self.io, cx);
         // The transport may have forgotten who else waits for it.
         if let Some(waker) = self.writing.take()
             && !waker.will_wake(cx.waker())

@@ -125,7 +125,14 @@ pub(crate) fn poll_write<W: AsyncWrite + Unpin>(
         return Poll::Ready(Ok(0));
     }
     loop {
-        let accepted = writer.write_vectored(data).map_err(to_io)?;
+        let accepted = match writer.write_vectored(data) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Often it was an alert that closed the writer, just now: it leaves though the data does not.
+                let _ = poll_push(writer, io, cx);
+                return Poll::Ready(Err(to_io(error)));
+            }
+        };
         let pushed = poll_push(writer, io, cx)?;
         if accepted > 0 {
             // What is still pending is ours now, and goes with the next write, flush or read.

@@ -26,6 +26,9 @@ impl fmt::Display for Error {
     }
 }
 
+/// Bytes of something that is not TLS which an error shows.
+const SHOWN: usize = 32;
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -36,7 +39,8 @@ impl fmt::Display for ErrorKind {
             Self::AlertReceived(alert) => write!(f, "the peer sent the alert {alert}"),
             Self::Truncated => f.write_str("the peer closed the transport without close_notify"),
             Self::NotTls { first_bytes } => {
-                write!(f, "not TLS: it begins with \"{}\"", first_bytes.escape_ascii())
+                let shown = first_bytes.get(..SHOWN).unwrap_or(first_bytes);
+                write!(f, "not TLS: it begins with \"{}\"", shown.escape_ascii())
             }
             Self::Hook { hook, source } => write!(f, "the {hook} hook failed: {source}"),
             Self::Link(error) => write!(f, "transport: {error}"),

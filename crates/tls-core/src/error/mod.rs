@@ -77,7 +77,7 @@ pub enum ErrorKind {
     Truncated,
     /// The first bytes of the connection are not a TLS record: perhaps plain HTTP.
     NotTls {
-        /// What was received, at most the first few bytes.
+        /// All that was received before this was noticed.
         first_bytes: Vec<u8>,
     },
     /// A hook failed.

@@ -24,9 +24,6 @@ const MAX_REQUESTS: u8 = 32;
 /// Free bytes offered to the transport at the least, beyond a partial record that is kept.
 const LEAST_ROOM: usize = 1024;
 
-/// First bytes that [`ErrorKind::NotTls`] shows.
-const FIRST_BYTES_SHOWN: usize = 32;
-
 /// The read side of the record layer.
 ///
 /// The transport's bytes go into [`Self::space`] and are announced with [`Self::filled`]. [`Self::next`] then gives
@@ -379,8 +376,10 @@ impl Input {
     fn next_record(&mut self, out: &mut [u8]) -> Result<Option<Opened>, Error> {
         let raw = self.buffer.filled();
         if !self.identified && !looks_like_tls(raw) {
-            let first_bytes = raw.iter().copied().take(FIRST_BYTES_SHOWN).collect();
-            return Err(Error::new(ErrorKind::NotTls { first_bytes }));
+            // All of them: whoever goes on in another protocol has lost nothing.
+            return Err(Error::new(ErrorKind::NotTls {
+                first_bytes: raw.to_vec(),
+            }));
         }
         let Some(&header_bytes) = raw.first_chunk::<HEADER_LEN>() else {
             return Ok(None);

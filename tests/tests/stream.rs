@@ -1,0 +1,463 @@
+//! An established stream: every way to read gives the same data, writes are gathered, both directions can be busy at
+//! once without a wakeup lost, and a stream never keeps a thread to itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests"
+)]
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tls_tests::script::{Script, ScriptedIo, Tape};
+use tls_tests::sides::{Role, establish, records, scripted};
+use tls_tokio::TlsStream;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf,
+    duplex,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An application record's bytes around its data: header, type, tag.
+const OVERHEAD: usize = 5 + 1 + 16;
+
+async fn pair(capacity: usize) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
+    let (a, b) = duplex(capacity);
+    establish(a, b).await
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+/// Records of many sizes, and the data in them.
+async fn some_records<IO: AsyncRead + AsyncWrite + Unpin>(server: &mut TlsStream<IO>) -> Vec<u8> {
+    let mut all = Vec::new();
+    for length in (1..40).chain([100, 1, 1, 500]) {
+        let data = pattern(length);
+        server.write_all(&data).await.unwrap();
+        all.extend_from_slice(&data);
+    }
+    server.shutdown().await.unwrap();
+    all
+}
+
+/// Reads all with a buffer of this size, of which this much is initialised.
+async fn read_with<IO>(tls: &mut TlsStream<IO>, size: usize, initialised: usize) -> Vec<u8>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut all = Vec::new();
+    loop {
+        let mut space = vec![MaybeUninit::uninit(); size];
+        let mut buf = ReadBuf::uninit(&mut space);
+        buf.initialize_unfilled_to(initialised);
+        std::future::poll_fn(|cx| Pin::new(&mut *tls).poll_read(cx, &mut buf))
+            .await
+            .unwrap();
+        if buf.filled().is_empty() {
+            return all;
+        }
+        all.extend_from_slice(buf.filled());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_every_small_size_give_what_lending_gives() {
+    for size in (1..48).chain([200, 4096]) {
+        for initialised in [0, size / 2, size] {
+            let (mut client, mut server) = pair(64 * 1024).await;
+            let expected = some_records(&mut server).await;
+            let got = read_with(&mut client, size, initialised).await;
+            assert!(got == expected, "buffer of {size}, {initialised} initialised");
+        }
+    }
+    // Lent: as much as there is, or piece by piece.
+    for piece in [1, 2, 7, usize::MAX] {
+        let (mut client, mut server) = pair(64 * 1024).await;
+        let expected = some_records(&mut server).await;
+        let mut got = Vec::new();
+        loop {
+            let lent = client.fill_buf().await.unwrap();
+            if lent.is_empty() {
+                break;
+            }
+            let count = lent.len().min(piece);
+            got.extend_from_slice(&lent[..count]);
+            client.consume(count);
+        }
+        assert!(got == expected, "pieces of {piece}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lending_and_reading_can_be_mixed() {
+    let (mut client, mut server) = pair(64 * 1024).await;
+    server
+        .write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\nand the body")
+        .await
+        .unwrap();
+    server.shutdown().await.unwrap();
+    let mut line = String::new();
+    client.read_line(&mut line).await.unwrap();
+    client.read_line(&mut line).await.unwrap();
+    assert_eq!(line, "GET / HTTP/1.1\r\nHost: here\r\n");
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "\r\nand the body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_into_no_space_is_not_an_end() {
+    let (mut client, _server) = pair(1024).await;
+    // Nothing has come: any other read would wait.
+    assert_eq!(client.read(&mut []).await.unwrap(), 0);
+}
+
+/// The lengths of data in the records that were written since `before`.
+fn contents(tape: &Tape, before: usize) -> Vec<usize> {
+    records(&tape.written()[before..])
+        .iter()
+        .map(|record| record.length + 5 - OVERHEAD)
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn vectored_writes_are_gathered_into_full_records() {
+    let (io, peer) = scripted(Script::new());
+    let tape = io.tape();
+    let (mut client, mut server) = establish(io, peer).await;
+    assert!(client.is_write_vectored());
+    let before = tape.written().len();
+
+    let parts = [&pattern(10)[..], &[], &pattern(3000), b"x", &pattern(20)];
+    let slices = parts.map(IoSlice::new);
+    assert_eq!(client.write_vectored(&slices).await.unwrap(), 3031);
+    assert_eq!(contents(&tape, before), [3031]);
+
+    // 200 slices of 200 bytes: two full records and the rest.
+    let before = tape.written().len();
+    let many = pattern(200);
+    let slices: Vec<_> = (0..200).map(|_| IoSlice::new(&many)).collect();
+    assert_eq!(client.write_vectored(&slices).await.unwrap(), 40_000);
+    assert_eq!(contents(&tape, before), [16_384, 16_384, 7_232]);
+
+    client.shutdown().await.unwrap();
+    let mut got = Vec::new();
+    server.read_to_end(&mut got).await.unwrap();
+    assert!(got == [parts.concat(), many.repeat(200)].concat());
+}
+
+/// Writes this much, in pieces, and closes.
+async fn send<W: AsyncWrite + Unpin>(mut writer: W, data: Arc<Vec<u8>>) {
+    for piece in data.chunks(10_007) {
+        writer.write_all(piece).await.unwrap();
+    }
+    writer.flush().await.unwrap();
+    writer.shutdown().await.unwrap();
+}
+
+async fn receive<R: AsyncRead + Unpin>(mut reader: R, expected: Arc<Vec<u8>>) {
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).await.unwrap();
+    assert!(got == *expected, "{} bytes of {}", got.len(), expected.len());
+}
+
+/// Runs four tasks: both directions on both sides.
+async fn all_four(tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 4]) {
+    let tasks = tasks.map(tokio::spawn);
+    for task in tasks {
+        timeout(MINUTE, task).await.expect("a wakeup was lost").unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_directions_are_busy_through_a_small_pipe_and_one_lock() {
+    for capacity in [50, 1000, 70_000] {
+        let (client, server) = pair(capacity).await;
+        let data = Arc::new(pattern(if capacity == 50 { 200_000 } else { 1_100_000 }));
+        let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
+        let copy = || Arc::clone(&data);
+        all_four([
+            Box::pin(send(cw, copy())),
+            Box::pin(send(sw, copy())),
+            Box::pin(receive(cr, copy())),
+            Box::pin(receive(sr, copy())),
+        ])
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_directions_are_busy_on_several_threads() {
+    let (client, server) = pair(3000).await;
+    let data = Arc::new(pattern(1_100_000));
+    let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
+    let copy = || Arc::clone(&data);
+    all_four([
+        Box::pin(send(cw, copy())),
+        Box::pin(send(sw, copy())),
+        Box::pin(receive(cr, copy())),
+        Box::pin(receive(sr, copy())),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipe_of_one_byte_carries_both_directions() {
+    let (client, server) = pair(1).await;
+    let data = Arc::new(pattern(5_000));
+    let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
+    let copy = || Arc::clone(&data);
+    all_four([
+        Box::pin(send(cw, copy())),
+        Box::pin(send(sw, copy())),
+        Box::pin(receive(cr, copy())),
+        Box::pin(receive(sr, copy())),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn halves_of_a_pipe_work_apart() {
+    let (client, server) = pair(1000).await;
+    let data = Arc::new(pattern(300_000));
+    let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
+    assert_eq!(cr.info().cipher_suite(), sw.info().cipher_suite());
+    let copy = || Arc::clone(&data);
+    all_four([
+        Box::pin(send(cw, copy())),
+        Box::pin(send(sw, copy())),
+        Box::pin(receive(cr, copy())),
+        Box::pin(receive(sr, copy())),
+    ])
+    .await;
+}
+
+async fn tcp_pair() -> (TlsStream<TcpStream>, TlsStream<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+    establish(client.unwrap(), server.unwrap().0).await
+}
+
+#[tokio::test]
+async fn halves_of_a_tcp_stream_work_apart() {
+    let (client, server) = tcp_pair().await;
+    let data = Arc::new(pattern(2_000_000));
+    let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
+    let copy = || Arc::clone(&data);
+    all_four([
+        Box::pin(send(cw, copy())),
+        Box::pin(send(sw, copy())),
+        Box::pin(receive(cr, copy())),
+        Box::pin(receive(sr, copy())),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_sends_on_what_the_writer_left_behind() {
+    // The writer believes that all is done, and only reads from then on.
+    let (mut client, mut server) = pair(100).await;
+    let ask = async {
+        client.write_all(&[9; 5000]).await.unwrap();
+        let mut answer = [0; 2];
+        client.read_exact(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = async {
+        let mut question = vec![0; 5000];
+        server.read_exact(&mut question).await.unwrap();
+        server.write_all(b"ok").await.unwrap();
+        server.flush().await.unwrap();
+    };
+    let (answer, ()) = timeout(MINUTE, async { tokio::join!(ask, answer) })
+        .await
+        .expect("stuck");
+    assert_eq!(&answer, b"ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_updated_while_both_directions_are_busy() {
+    async fn busy<W: AsyncWrite + Unpin>(
+        mut writer: W,
+        data: Arc<Vec<u8>>,
+        update: impl Fn(&mut W) -> std::io::Result<()>,
+    ) {
+        for piece in data.chunks(10_007) {
+            update(&mut writer).unwrap();
+            writer.write_all(piece).await.unwrap();
+        }
+        writer.shutdown().await.unwrap();
+    }
+    let (client, server) = pair(5000).await;
+    let data = Arc::new(pattern(300_000));
+    let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
+    let copy = || Arc::clone(&data);
+    all_four([
+        Box::pin(busy(cw, copy(), tls_tokio::WriteHalf::request_key_update)),
+        Box::pin(busy(sw, copy(), tls_tokio::WriteHalf::request_key_update)),
+        Box::pin(receive(cr, copy())),
+        Box::pin(receive(sr, copy())),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_only_reads_answers_a_key_update() {
+    let (io, peer) = scripted(Script::new());
+    let tape = io.tape();
+    let (mut client, mut server) = establish(io, peer).await;
+    let before = tape.written().len();
+    server.request_key_update().unwrap();
+    server.write_all(b"data").await.unwrap();
+    let mut data = [0; 4];
+    client.read_exact(&mut data).await.unwrap();
+    // The answer (5 bytes of message) is on its way, under the key that it ends.
+    assert_eq!(contents(&tape, before), [5]);
+    client.write_all(b"under the new key").await.unwrap();
+    let mut got = [0; 17];
+    server.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"under the new key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_only_reads_answers_through_a_transport_that_buffers_too() {
+    let (io, peer) = scripted(Script::new());
+    let tape = io.tape();
+    let (mut client, mut server) = establish(BufStream::new(io), peer).await;
+    let before = tape.written().len();
+    server.request_key_update().unwrap();
+    server.write_all(b"data").await.unwrap();
+    client.read_exact(&mut [0; 4]).await.unwrap();
+    assert_eq!(contents(&tape, before), [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_fails_tells_the_peer_why() {
+    // Whole: the alert leaves with the read that found the fault.
+    let ((mut client, tape, before), _raw) = with_rubbish().await;
+    let error = client.read(&mut [0; 9]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert_eq!(contents(&tape, before), [2]);
+    assert_eq!(
+        client.write(b"x").await.unwrap_err().kind(),
+        std::io::ErrorKind::BrokenPipe
+    );
+
+    // In halves: with the next write, though that is refused.
+    let ((client, tape, before), _raw) = with_rubbish().await;
+    let (mut read, mut write) = client.into_split();
+    read.read(&mut [0; 9]).await.unwrap_err();
+    assert_eq!(
+        write.write(b"x").await.unwrap_err().kind(),
+        std::io::ErrorKind::BrokenPipe
+    );
+    assert_eq!(contents(&tape, before), [2]);
+}
+
+/// A scripted transport that comes apart.
+struct Apart(ScriptedIo<DuplexStream>);
+
+impl tls_tokio::SplitTransport for Apart {
+    type Read = tokio::io::ReadHalf<ScriptedIo<DuplexStream>>;
+    type Write = tokio::io::WriteHalf<ScriptedIo<DuplexStream>>;
+
+    fn split_transport(self) -> (Self::Read, Self::Write) {
+        tokio::io::split(self.0)
+    }
+}
+
+impl AsyncRead for Apart {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Apart {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A client that is sent a record that cannot be decrypted, its recording and how long that is, and the other end.
+async fn with_rubbish() -> ((TlsStream<Apart>, Arc<Tape>, usize), DuplexStream) {
+    let (io, mut peer) = scripted(Script::new());
+    let tape = io.tape();
+    let limit = Some(MINUTE);
+    let (client, server) = tokio::join!(
+        Role::Client.handshake(Apart(io), limit),
+        Role::Server.handshake(&mut peer, limit)
+    );
+    drop(server.unwrap());
+    peer.write_all(&[23, 3, 3, 0, 40]).await.unwrap();
+    peer.write_all(&[1; 40]).await.unwrap();
+    let before = tape.written().len();
+    ((client.unwrap(), tape, before), peer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_much_buffered_yields_to_others() {
+    for lend in [false, true] {
+        let (mut client, mut server) = pair(64 * 1024).await;
+        for _ in 0..2000 {
+            server.write_all(b"x").await.unwrap();
+        }
+        server.flush().await.unwrap();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let others = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                others.fetch_add(1, Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let reading = tokio::spawn(async move {
+            for _ in 0..2000 {
+                if lend {
+                    assert_eq!(client.fill_buf().await.unwrap(), b"x");
+                    client.consume(1);
+                } else {
+                    assert_eq!(client.read_u8().await.unwrap(), b'x');
+                }
+            }
+        });
+        reading.await.unwrap();
+        other.abort();
+        let turns = turns.load(Relaxed);
+        assert!(turns > 2000 / 200, "others had {turns} turns (lending: {lend})");
+    }
+}
