@@ -19,3 +19,4 @@ pub mod process;
 pub mod script;
 pub mod sides;
 pub mod source;
+pub mod versions;

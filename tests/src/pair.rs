@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use tls_core::{
     AlertDescription, CertifiedKey, ClientConfig, ClientConfigBuilder, Connection, ConnectionContext, Driver,
-    Error, ErrorKind, Progress, ReadEvent, RootStore, ServerConfig, ServerConfigBuilder, ServerName, Side,
+    Error, ErrorKind, Progress, ProtocolVersion, ReadEvent, RootStore, ServerConfig, ServerConfigBuilder,
+    ServerName, Side,
 };
 
 use crate::pki::{Authority, Identity, KeyType, Leaf};
@@ -341,12 +342,20 @@ impl Ends {
         }
     }
 
-    /// Closes both ways; each must see the other's close_notify.
+    /// Closes both ways; each must see the other's close_notify. The server's comes by itself in TLS 1.2, and only
+    /// there (RFC 5246 7.2.1).
     ///
     /// # Panics
     /// If it does not.
     pub fn close(mut self) {
-        for _ in 0..2 {
+        let is_tls12 = self.client.negotiated().version() == ProtocolVersion::TLS12;
+        self.client.writer.close_notify().expect("it can be closed");
+        for closed_before in [true, is_tls12] {
+            self.client
+                .writer
+                .apply_control()
+                .expect("control can be applied");
+            assert_eq!(self.client.writer.is_closed(), closed_before);
             self.client.writer.close_notify().expect("it can be closed");
             let event = transfer(&mut self.client, &mut self.server, self.chunk, &mut Vec::new());
             assert_eq!(event.expect("close_notify can be read"), ReadEvent::Closed);
@@ -388,6 +397,13 @@ impl Ends {
         let exported = export(&self.client, label, Some(b"context"));
         assert_eq!(exported, export(&self.server, label, Some(b"context")));
         assert_ne!(exported, export(&self.server, label, None));
+        let [absent, empty] = [None, Some(&b""[..])].map(|context| {
+            let exported = export(&self.client, label, context);
+            assert_eq!(exported, export(&self.server, label, context));
+            exported
+        });
+        // RFC 5705 4, and section 7.5 of TLS 1.3.
+        assert_eq!(absent == empty, client.version() == ProtocolVersion::TLS13);
         assert_ne!(
             exported,
             export(&self.client, b"EXPORTER-other", Some(b"context"))

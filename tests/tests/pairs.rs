@@ -13,15 +13,51 @@ use tls_core::{
     AlertDescription, CipherSuite, Driver, ErrorKind, KeyLog, KeyUpdateRequest, Misbehaviour, NamedGroup,
     Padding, Progress, ProtocolVersion, Side, SignatureScheme,
 };
+use tls_tests::both_versions;
 use tls_tests::hello::records;
 use tls_tests::pair::{Pair, certified, client, identity, name, server};
 use tls_tests::pki::KeyType;
+use tls_tests::versions::{Only, VERSIONS};
 
 const SUITES: [CipherSuite; 3] = [
     CipherSuite::TLS_AES_128_GCM_SHA256,
     CipherSuite::TLS_AES_256_GCM_SHA384,
     CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
 ];
+
+/// The same for TLS 1.2: with ECDSA (and Ed25519) and with RSA.
+const SUITES12: [[CipherSuite; 2]; 3] = [
+    [
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ],
+    [
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    ],
+    [
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ],
+];
+
+/// The suite with this AEAD for this kind of key.
+fn suite_for(version: ProtocolVersion, aead: usize, key_type: KeyType) -> CipherSuite {
+    match version {
+        ProtocolVersion::TLS13 => SUITES[aead],
+        _ => SUITES12[aead][usize::from(key_type == KeyType::Rsa2048)],
+    }
+}
+
+both_versions!(
+    every_group_and_certificate_with_aes_128_gcm,
+    every_group_and_certificate_with_aes_256_gcm,
+    every_group_and_certificate_with_chacha20_poly1305,
+    large_rsa_keys_complete,
+    much_data_passes_in_chunks_of_any_size,
+    a_server_without_a_common_suite_group_or_scheme_says_handshake_failure,
+    a_client_that_puts_chacha20_first_gets_it,
+);
 
 const GROUPS: [NamedGroup; 5] = [
     NamedGroup::X25519MLKEM768,
@@ -46,11 +82,13 @@ fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
-fn every_combination_with(suite: CipherSuite) {
+fn every_combination_with(version: ProtocolVersion, aead: usize) {
     let (short, long) = (bytes(300), bytes(100_000));
     for (key_type, scheme) in CERTIFICATES {
         let certified = certified(&identity(key_type));
-        for group in GROUPS {
+        let suite = suite_for(version, aead, key_type);
+        let hybrids = usize::from(version == ProtocolVersion::TLS12);
+        for group in GROUPS.into_iter().skip(hybrids) {
             let client = client().cipher_suites([suite]).groups([group]).build().unwrap();
             let server = tls_core::ServerConfig::builder()
                 .certificate(certified.clone())
@@ -62,7 +100,7 @@ fn every_combination_with(suite: CipherSuite) {
                     .run()
                     .established();
                 let negotiated = ends.client.negotiated();
-                assert_eq!(negotiated.version(), ProtocolVersion::TLS13);
+                assert_eq!(negotiated.version(), version);
                 assert_eq!(negotiated.cipher_suite(), suite);
                 assert_eq!(negotiated.group(), group);
                 assert_eq!(negotiated.signature_scheme(), Some(scheme));
@@ -74,29 +112,26 @@ fn every_combination_with(suite: CipherSuite) {
     }
 }
 
-#[test]
-fn every_group_and_certificate_with_aes_128_gcm() {
-    every_combination_with(SUITES[0]);
+fn every_group_and_certificate_with_aes_128_gcm(version: ProtocolVersion) {
+    every_combination_with(version, 0);
 }
 
-#[test]
-fn every_group_and_certificate_with_aes_256_gcm() {
-    every_combination_with(SUITES[1]);
+fn every_group_and_certificate_with_aes_256_gcm(version: ProtocolVersion) {
+    every_combination_with(version, 1);
 }
 
-#[test]
-fn every_group_and_certificate_with_chacha20_poly1305() {
-    every_combination_with(SUITES[2]);
+fn every_group_and_certificate_with_chacha20_poly1305(version: ProtocolVersion) {
+    every_combination_with(version, 2);
 }
 
-#[test]
-fn large_rsa_keys_complete() {
+fn large_rsa_keys_complete(version: ProtocolVersion) {
     for key_type in [KeyType::Rsa3072, KeyType::Rsa4096] {
         let server = tls_core::ServerConfig::builder()
             .certificate(certified(&identity(key_type)))
             .build()
             .unwrap();
-        let mut ends = Pair::new(&client().build().unwrap(), &server).run().established();
+        let client = client().only(version).build().unwrap();
+        let mut ends = Pair::new(&client, &server).run().established();
         ends.check(b"hello");
     }
 }
@@ -114,9 +149,8 @@ fn the_defaults_are_the_hybrid_group_and_aes_128() {
     assert!(ends.server.negotiated().peer_certificates().is_empty());
 }
 
-#[test]
-fn much_data_passes_in_chunks_of_any_size() {
-    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+fn much_data_passes_in_chunks_of_any_size(version: ProtocolVersion) {
+    let (client, server) = (client().only(version).build().unwrap(), server().build().unwrap());
     for chunk in [7, 1000, 16_384, usize::MAX] {
         let mut ends = Pair::new(&client, &server)
             .run()
@@ -146,28 +180,25 @@ fn without_middlebox_compatibility_nothing_dummy_is_sent() {
     }
 }
 
-#[test]
-fn a_server_without_a_common_suite_group_or_scheme_says_handshake_failure() {
+fn a_server_without_a_common_suite_group_or_scheme_says_handshake_failure(version: ProtocolVersion) {
     let plain = || (client(), server());
-    let suites = (
-        client().cipher_suites([SUITES[0]]),
-        server().cipher_suites([SUITES[1]]),
-    );
+    let [one, other] = [0, 1].map(|aead| suite_for(version, aead, KeyType::P256));
+    let suites = (client().cipher_suites([one]), server().cipher_suites([other]));
     let groups = (client().groups([GROUPS[1]]), server().groups([GROUPS[2]]));
     let schemes = (plain().0.signature_schemes([SignatureScheme::ED25519]), plain().1);
     for (client, server) in [suites, groups, schemes] {
-        let error = Pair::new(&client.build().unwrap(), &server.build().unwrap())
+        let error = Pair::new(&client.only(version).build().unwrap(), &server.build().unwrap())
             .run()
             .refused_by(Side::Server, AlertDescription::HANDSHAKE_FAILURE);
         assert!(matches!(error.kind(), ErrorKind::NothingInCommon(_)), "{error}");
     }
 }
 
-#[test]
-fn a_client_that_puts_chacha20_first_gets_it() {
-    let client = client().cipher_suites([SUITES[2], SUITES[0]]).build().unwrap();
+fn a_client_that_puts_chacha20_first_gets_it(version: ProtocolVersion) {
+    let [chacha20, aes] = [2, 0].map(|aead| suite_for(version, aead, KeyType::P256));
+    let client = client().cipher_suites([chacha20, aes]).build().unwrap();
     let ends = Pair::new(&client, &server().build().unwrap()).run().established();
-    assert_eq!(ends.client.negotiated().cipher_suite(), SUITES[2]);
+    assert_eq!(ends.client.negotiated().cipher_suite(), chacha20);
 }
 
 #[test]
@@ -190,6 +221,18 @@ fn padding_hides_lengths_on_the_wire_and_is_stripped() {
     }
     ends.client.writer.write(b"x").unwrap();
     assert_eq!(ends.client.writer.pending().len(), 5 + 512 + 17);
+}
+
+#[test]
+fn tls12_has_no_padding() {
+    let client = client()
+        .padding(Padding::MultipleOf(512))
+        .only(ProtocolVersion::TLS12);
+    let server = server().padding(Padding::MultipleOf(512)).build().unwrap();
+    let mut ends = Pair::new(&client.build().unwrap(), &server).run().established();
+    ends.check(&bytes(50_000));
+    ends.client.writer.write(b"x").unwrap();
+    assert_eq!(ends.client.writer.pending().len(), 5 + 8 + 1 + 16);
 }
 
 #[test]
@@ -258,7 +301,17 @@ impl KeyLog for Log {
 
 #[test]
 fn both_sides_log_the_same_secrets() {
-    for (suite, length) in SUITES.into_iter().zip([32, 48, 32]) {
+    const TLS13_LABELS: [&str; 5] = [
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0",
+        "EXPORTER_SECRET",
+        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_TRAFFIC_SECRET_0",
+    ];
+    let tls13 = SUITES.into_iter().zip([32, 48, 32]);
+    let tls13 = tls13.map(|(suite, length)| (suite, length, &TLS13_LABELS[..]));
+    let tls12 = SUITES12.map(|[with_ecdsa, _]| (with_ecdsa, 48, &["CLIENT_RANDOM"][..]));
+    for (suite, length, expected) in tls13.chain(tls12) {
         let (at_client, at_server) = (Arc::new(Log::default()), Arc::new(Log::default()));
         let client = client()
             .cipher_suites([suite])
@@ -273,16 +326,7 @@ fn both_sides_log_the_same_secrets() {
         lines.iter_mut().for_each(|lines| lines.sort());
         assert_eq!(lines[0], lines[1]);
         let labels: Vec<_> = lines[0].iter().map(|line| &line.0[..]).collect();
-        assert_eq!(
-            labels,
-            [
-                "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-                "CLIENT_TRAFFIC_SECRET_0",
-                "EXPORTER_SECRET",
-                "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-                "SERVER_TRAFFIC_SECRET_0",
-            ]
-        );
+        assert_eq!(labels, expected);
         assert!(
             lines[0]
                 .iter()
@@ -293,24 +337,34 @@ fn both_sides_log_the_same_secrets() {
 
 #[test]
 fn data_sent_right_behind_the_handshake_is_in_the_connection() {
-    let (client, server) = (client().build().unwrap(), server().build().unwrap());
-    let mut at_client = Driver::client(&client, name("server.test"));
-    let mut at_server = Driver::server(&server);
-    at_client.advance().unwrap();
-    at_server.receive(&at_client.transmit());
-    at_server.advance().unwrap();
-    at_client.receive(&at_server.transmit());
-    assert_eq!(at_client.advance().unwrap(), Progress::Done);
-    let mut flight = at_client.transmit();
-    let mut connection = at_client.into_connection().unwrap();
-    connection.writer.write(b"early bird").unwrap();
-    connection.writer.close_notify().unwrap();
-    flight.extend(connection.writer.pending());
-    at_server.receive(&flight);
-    assert_eq!(at_server.advance().unwrap(), Progress::Done);
-    let mut connection = at_server.into_connection().unwrap();
-    connection.reader.process().unwrap();
-    assert_eq!(connection.reader.data(), b"early bird");
-    connection.reader.consume(10);
-    assert_eq!(connection.reader.process().unwrap(), tls_core::ReadEvent::Closed);
+    for version in VERSIONS {
+        let client = client().only(version).build().unwrap();
+        let mut ends = [
+            Driver::client(&client, name("server.test")),
+            Driver::server(&server().build().unwrap()),
+        ];
+        // The last flight is the client's in TLS 1.3, and the server's in TLS 1.2.
+        let mut flight = Vec::new();
+        for turn in 0.. {
+            ends[turn % 2].receive(&flight);
+            let progress = ends[turn % 2].advance().unwrap();
+            flight = ends[turn % 2].transmit();
+            if progress == Progress::Done {
+                ends.rotate_left(turn % 2);
+                break;
+            }
+        }
+        let [first, mut last] = ends;
+        let mut connection = first.into_connection().unwrap();
+        connection.writer.write(b"early bird").unwrap();
+        connection.writer.close_notify().unwrap();
+        flight.extend(connection.writer.pending());
+        last.receive(&flight);
+        assert_eq!(last.advance().unwrap(), Progress::Done);
+        let mut connection = last.into_connection().unwrap();
+        connection.reader.process().unwrap();
+        assert_eq!(connection.reader.data(), b"early bird");
+        connection.reader.consume(10);
+        assert_eq!(connection.reader.process().unwrap(), tls_core::ReadEvent::Closed);
+    }
 }

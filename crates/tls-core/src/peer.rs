@@ -11,6 +11,7 @@ use crate::crypto::suites::Suite;
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::hooks::{Answer, ConnectionContext};
 use crate::key_schedule::TrafficKeys;
+use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
@@ -206,6 +207,15 @@ impl<'l> Peer<'l> {
         loop {
             match self.input.next()? {
                 Incoming::NeedMore => {}
+                // It may come at any time, means nothing while there is a handshake, and is not hashed (RFC 5246
+                // 7.4.1.1).
+                Incoming::Handshake(HandshakeType::HELLO_REQUEST)
+                    if self.side == Side::Client && self.input.may_be_tls12() =>
+                {
+                    self.decode::<HelloRequest>(HandshakeType::HELLO_REQUEST)?;
+                    self.input.count_hello_request()?;
+                    continue;
+                }
                 incoming => return Poll::Ready(Ok(incoming)),
             }
             let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {

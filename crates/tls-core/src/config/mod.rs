@@ -56,9 +56,12 @@ impl Default for Common {
 }
 
 impl Common {
-    /// Whether this version is within the bounds, and there is a suite for it.
+    /// Whether this version is within the bounds, and there are a suite and a group for it.
     pub(crate) fn supports(&self, version: ProtocolVersion) -> bool {
-        (self.min_version..=self.max_version).contains(&version) && self.suites(version).next().is_some()
+        let mut groups = self.groups.iter();
+        (self.min_version..=self.max_version).contains(&version)
+            && self.suites(version).next().is_some()
+            && (version == ProtocolVersion::TLS13 || groups.any(|group| key_exchange::is_for_tls12(*group)))
     }
 
     /// The versions we speak, best first.
@@ -98,13 +101,13 @@ impl Common {
                 "version {version} is not supported: TLSv1.2 and TLSv1.3 are"
             )));
         }
-        if self.versions().is_empty() {
-            return Err(ConfigError::new(
-                "no version between the minimum and the maximum has a cipher suite",
-            ));
-        }
         if self.groups.is_empty() {
             return Err(ConfigError::new("no groups for key exchange"));
+        }
+        if self.versions().is_empty() {
+            return Err(ConfigError::new(
+                "no version between the minimum and the maximum has a cipher suite and a group",
+            ));
         }
         if let Some(group) = self
             .groups

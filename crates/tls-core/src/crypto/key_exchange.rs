@@ -33,6 +33,14 @@ pub(crate) fn is_supported(group: NamedGroup) -> bool {
     SUPPORTED_GROUPS.contains(&group)
 }
 
+/// Whether TLS 1.2 can use this group: the hybrids are for TLS 1.3.
+pub(crate) const fn is_for_tls12(group: NamedGroup) -> bool {
+    matches!(
+        group,
+        NamedGroup::X25519 | NamedGroup::SECP256R1 | NamedGroup::SECP384R1 | NamedGroup::SECP521R1
+    )
+}
+
 /// What both sides share at the end, wiped when dropped.
 pub(crate) struct SharedSecret {
     bytes: [u8; MAX_SHARED_SECRET_LEN],

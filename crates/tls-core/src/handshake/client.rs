@@ -2,11 +2,10 @@
 
 use rustls_pki_types::ServerName;
 
-use super::keys12::group_is_ecdhe;
 use super::{client12, client13};
 use crate::config::{ClientConfig, ClientSettings};
 use crate::connection::Connection;
-use crate::crypto::key_exchange::KeyExchange;
+use crate::crypto::key_exchange::{self, KeyExchange};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour, NothingInCommon};
@@ -101,7 +100,7 @@ fn send_client_hello(
         .groups
         .iter()
         .copied()
-        .filter(|group| offers13 || group_is_ecdhe(*group));
+        .filter(|group| offers13 || key_exchange::is_for_tls12(*group));
     let extensions = ClientExtensions {
         server_name: match server_name {
             ServerName::DnsName(name) if config.send_server_name => {
@@ -150,7 +149,7 @@ fn send_client_hello(
         peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
     }
     // A TLS 1.2 server may warn before its ServerHello that it does not know the name (RFC 6066 section 3).
-    peer.input.tolerate_warnings(offers12);
+    peer.input.set_may_be_tls12(offers12);
     Ok(Box::new(Offer {
         hello,
         key_exchange,
@@ -178,7 +177,7 @@ async fn read_server_hello(
         ServerHelloMessage::Hello(hello) => {
             match choose_version(config, offer, &hello)? {
                 ProtocolVersion::TLS13 => {
-                    peer.input.tolerate_warnings(false);
+                    peer.input.set_may_be_tls12(false);
                     peer.transcript.start(check_server_hello13(offer, &hello)?.hash);
                 }
                 _ => check_server_hello12(offer, &hello)?,
@@ -233,6 +232,7 @@ fn send_second_client_hello(
     check_session_id(offer, &retry.session_id)?;
     offer.suite = Some(suite);
     offer.was_retried = true;
+    peer.input.set_may_be_tls12(false);
 
     let hello = &mut offer.hello;
     if let Some(group) = retry.selected_group {

@@ -5,7 +5,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::chain::{Chosen, check_length, choose_client_certificate, verify_server_chain};
 use super::client::Offer;
 use super::keys::Authenticated;
-use super::keys12::{Keys12, establish12, group_is_ecdhe};
+use super::keys12::{Keys12, establish12};
 use super::signature::sign;
 use crate::config::ClientSettings;
 use crate::connection::Connection;
@@ -18,7 +18,7 @@ use crate::key_schedule12::Randoms;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::server_hello::ServerHello;
 use crate::messages::tls12::certificate::{Certificate, CertificateRef};
-use crate::messages::tls12::certificate_request::CertificateRequest;
+use crate::messages::tls12::certificate_request::{CertificateRequest, ECDSA_SIGN, RSA_SIGN};
 use crate::messages::tls12::certificate_status::CertificateStatus;
 use crate::messages::tls12::client_key_exchange::ClientKeyExchange;
 use crate::messages::tls12::server_hello_done::ServerHelloDone;
@@ -150,7 +150,7 @@ async fn read_server_key_exchange(
 ) -> Result<(EcdhParams, SignatureScheme, HandshakeSignatureVerified), Error> {
     let message = peer.read::<ServerKeyExchange>().await?;
     let group = message.params.group;
-    if !config.common.groups.contains(&group) || !group_is_ecdhe(group) {
+    if !config.common.groups.contains(&group) || !key_exchange::is_for_tls12(group) {
         return Err(Misbehaviour::NotOffered("group").into());
     }
     let scheme = message.scheme;
@@ -191,7 +191,7 @@ async fn send_certificate(
 ) -> Result<Option<Chosen>, Error> {
     let schemes = request.signature_algorithms.iter().copied();
     let schemes: Vec<_> = schemes
-        .filter(|scheme| !algorithms_for_tls12(*scheme).is_empty())
+        .filter(|scheme| !algorithms_for_tls12(*scheme).is_empty() && is_accepted(request, *scheme))
         .collect();
     let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
@@ -199,6 +199,15 @@ async fn send_certificate(
     CertificateRef { chain }.encode_message(&mut message);
     peer.send_encoded(&message)?;
     Ok(chosen)
+}
+
+/// Whether the server accepts the kind of key that this scheme is for. An RSA key may sign with PSS too.
+fn is_accepted(request: &CertificateRequest, scheme: SignatureScheme) -> bool {
+    let kind = match Authentication::of(scheme) {
+        Authentication::Rsa => RSA_SIGN,
+        Authentication::Ecdsa => ECDSA_SIGN,
+    };
+    request.certificate_types.contains(&kind)
 }
 
 /// Our public key (RFC 8422 section 5.7), and the keys that follow from it.

@@ -11,7 +11,6 @@ use crate::messages::finished::Finished;
 use crate::messages::short_bytes::VerifyData;
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
-use crate::registry::NamedGroup;
 
 /// The main secret and what was made of it.
 pub(super) struct Keys12 {
@@ -88,12 +87,4 @@ pub(super) fn establish12(
     let side = peer.side();
     let (input, output) = peer.finish();
     Connection::new(side, input, output, None, None, keys.main, negotiated)
-}
-
-/// Whether TLS 1.2 can use this group: the hybrids are for TLS 1.3.
-pub(super) const fn group_is_ecdhe(group: NamedGroup) -> bool {
-    matches!(
-        group,
-        NamedGroup::X25519 | NamedGroup::SECP256R1 | NamedGroup::SECP384R1 | NamedGroup::SECP521R1
-    )
 }

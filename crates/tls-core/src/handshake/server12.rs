@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::chain::choose_server_certificate;
 use super::keys::Authenticated;
-use super::keys12::{Keys12, establish12, group_is_ecdhe};
+use super::keys12::{Keys12, establish12};
 use super::server::{choose_alpn, choose_suite};
 use super::signature::sign;
 use crate::config::{Common, ServerSettings};
 use crate::connection::Connection;
-use crate::crypto::key_exchange::KeyExchange;
+use crate::crypto::key_exchange::{KeyExchange, is_for_tls12};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{Authentication, Suite};
 use crate::crypto::verification::algorithms_for_tls12;
@@ -117,11 +117,7 @@ fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<()
 /// Our best group that the client has too. A client that names none might not know ours (RFC 8422 section 4).
 fn choose_group(hello: &ClientHello, common: &Common) -> Result<NamedGroup, Error> {
     let theirs = hello.supported_groups();
-    let mut ours = common
-        .groups
-        .iter()
-        .copied()
-        .filter(|group| group_is_ecdhe(*group));
+    let mut ours = common.groups.iter().copied().filter(|group| is_for_tls12(*group));
     ours.find(|group| theirs.contains(group)).ok_or_else(|| {
         NothingInCommon::Group {
             theirs: theirs.to_vec(),

@@ -46,8 +46,8 @@ pub(crate) struct Input {
     plaintext_alerts: bool,
     /// Data may come, be it empty.
     application_data: bool,
-    /// Warnings are not fatal.
-    tolerate_warnings: bool,
+    /// The version is TLS 1.2, or may still become it: warnings are not fatal.
+    may_be_tls12: bool,
     /// What all records must say, once it is TLS 1.2.
     version: Option<ProtocolVersion>,
     /// The last read filled all space offered to it: the peer has more.
@@ -124,7 +124,7 @@ impl Input {
             identified: false,
             plaintext_alerts: false,
             application_data: false,
-            tolerate_warnings: false,
+            may_be_tls12: false,
             version: None,
             hungry: false,
             offered: 0,
@@ -249,14 +249,19 @@ impl Input {
     /// The version is TLS 1.2: from here on records must say so (RFC 5246 6.2.1), and warnings are not fatal.
     pub(crate) fn set_tls12(&mut self) {
         self.version = Some(ProtocolVersion::TLS12);
-        self.tolerate_warnings = true;
+        self.may_be_tls12 = true;
     }
 
-    /// Whether alerts that call themselves warnings are passed over, up to a few in a row (RFC 5246 7.2). In TLS 1.3
-    /// all but close_notify and user_canceled are fatal (section 6), which is how it is at first. While TLS 1.2 can
-    /// still be chosen they should be tolerated: some servers send unrecognized_name before their ServerHello.
-    pub(crate) fn tolerate_warnings(&mut self, tolerate: bool) {
-        self.tolerate_warnings = tolerate;
+    /// Whether TLS 1.2 can still be chosen, which is not so at first. If so, alerts that call themselves warnings are
+    /// passed over, up to a few in a row (RFC 5246 7.2): some servers send unrecognized_name before their ServerHello.
+    /// In TLS 1.3 all but close_notify and user_canceled are fatal (section 6).
+    pub(crate) fn set_may_be_tls12(&mut self, may_be: bool) {
+        self.may_be_tls12 = may_be;
+    }
+
+    /// Whether the version is TLS 1.2, or may still become it.
+    pub(crate) const fn may_be_tls12(&self) -> bool {
+        self.may_be_tls12
     }
 
     /// Checks that no handshake bytes follow the message given out last: where keys change, or the peer must wait
@@ -528,7 +533,7 @@ impl Input {
             AlertDescription::CLOSE_NOTIFY => Ok(Some(Incoming::CloseNotify)),
             description
                 if description == AlertDescription::USER_CANCELED
-                    || self.tolerate_warnings && alert.level == AlertLevel::Warning =>
+                    || self.may_be_tls12 && alert.level == AlertLevel::Warning =>
             {
                 self.not_interleaved(ContentType::ALERT)?;
                 count(&mut self.warnings, MAX_WARNINGS, "warning alerts")?;

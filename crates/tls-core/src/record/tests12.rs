@@ -294,7 +294,7 @@ fn warnings_are_passed_over_up_to_a_few_and_errors_are_not() {
     }
     let received = |alert: [u8; 2], tolerate| {
         let mut input = Input::new();
-        input.tolerate_warnings(tolerate);
+        input.set_may_be_tls12(tolerate);
         feed(&mut input, &plain(21, &alert));
         input.next().map_err(Error::into_kind)
     };

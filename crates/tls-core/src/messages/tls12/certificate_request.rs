@@ -6,17 +6,9 @@ use crate::registry::{HandshakeType, SignatureScheme};
 use crate::wire::{BadBytes, Prefixed8, Put, Reader};
 
 /// The certificate has an RSA key that signs (RFC 5246 7.4.4).
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "servers do not ask for certificates yet")
-)]
 pub(crate) const RSA_SIGN: u8 = 1;
 
 /// The certificate has a key for ECDSA, or for Ed25519 (RFC 8422 5.5).
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "servers do not ask for certificates yet")
-)]
 pub(crate) const ECDSA_SIGN: u8 = 64;
 
 /// The server wants a certificate of the client.
