@@ -11,10 +11,22 @@ use std::sync::Arc;
 
 use tls_core::{
     AlertDescription, CertificateDer, CertifiedKey, ErrorKind, MemoryCertificates, NothingInCommon,
-    ServerConfig, Side, SignatureScheme,
+    ProtocolVersion, ServerConfig, Side, SignatureScheme,
 };
+use tls_tests::both_versions;
 use tls_tests::pair::{Pair, certified_for, client, server};
 use tls_tests::pki::KeyType;
+use tls_tests::versions::Only;
+
+both_versions!(
+    the_chain_is_chosen_by_exact_name_then_wildcard_then_the_first,
+    a_strict_server_refuses_unknown_and_missing_names,
+    of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_verify,
+    certificates_are_replaced_while_serving,
+    the_servers_preference_decides_on_the_application_protocol,
+    no_common_application_protocol_is_an_alert_that_names_it,
+    staples_reach_the_client,
+);
 
 fn leaf(certified: &CertifiedKey) -> CertificateDer<'static> {
     certified.chain()[0].clone()
@@ -27,8 +39,10 @@ fn server_of(resolver: MemoryCertificates) -> ServerConfig {
         .unwrap()
 }
 
-fn anyone() -> tls_core::ClientConfigBuilder {
-    tls_core::ClientConfig::builder().dangerously_accept_any_certificate()
+fn anyone(version: ProtocolVersion) -> tls_core::ClientConfigBuilder {
+    tls_core::ClientConfig::builder()
+        .dangerously_accept_any_certificate()
+        .only(version)
 }
 
 /// The leaf that is presented for a name.
@@ -44,8 +58,7 @@ fn presented(
     ends.client.negotiated().peer_certificates()[0].clone()
 }
 
-#[test]
-fn the_chain_is_chosen_by_exact_name_then_wildcard_then_the_first() {
+fn the_chain_is_chosen_by_exact_name_then_wildcard_then_the_first(version: ProtocolVersion) {
     let default = certified_for(KeyType::P256, &["default.test"]);
     let exact = certified_for(KeyType::P256, &["a.example.test"]);
     let wildcard = certified_for(KeyType::P256, &["*.example.test"]);
@@ -63,29 +76,35 @@ fn the_chain_is_chosen_by_exact_name_then_wildcard_then_the_first() {
         ("unknown.test", &default),
         ("192.0.2.1", &default),
     ] {
-        assert_eq!(presented(anyone(), &server, name), leaf(expected), "{name}");
+        assert_eq!(
+            presented(anyone(version), &server, name),
+            leaf(expected),
+            "{name}"
+        );
     }
     // The verifier agrees with the choice where there is one.
     for name in ["a.example.test", "b.example.test"] {
-        drop(presented(client(), &server, name));
+        drop(presented(client().only(version), &server, name));
     }
     assert_eq!(
-        presented(anyone().send_server_name(false), &server, "a.example.test"),
+        presented(anyone(version).send_server_name(false), &server, "a.example.test"),
         leaf(&default)
     );
 }
 
-#[test]
-fn a_strict_server_refuses_unknown_and_missing_names() {
+fn a_strict_server_refuses_unknown_and_missing_names(version: ProtocolVersion) {
     let certified = certified_for(KeyType::P256, &["a.example.test"]);
     let server = server_of(MemoryCertificates::new([certified.clone()]).strict());
-    assert_eq!(presented(anyone(), &server, "a.example.test"), leaf(&certified));
+    assert_eq!(
+        presented(anyone(version), &server, "a.example.test"),
+        leaf(&certified)
+    );
     for (send, name) in [
         (true, "b.example.test"),
         (false, "a.example.test"),
         (true, "192.0.2.1"),
     ] {
-        let client = anyone().send_server_name(send).build().unwrap();
+        let client = anyone(version).send_server_name(send).build().unwrap();
         let error = Pair::for_name(&client, &server, name)
             .run()
             .refused_by(Side::Server, AlertDescription::UNRECOGNIZED_NAME);
@@ -93,8 +112,9 @@ fn a_strict_server_refuses_unknown_and_missing_names() {
     }
 }
 
-#[test]
-fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_verify() {
+fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_verify(
+    version: ProtocolVersion,
+) {
     let names = &["server.test"][..];
     let [p256, rsa, ed25519] =
         [KeyType::P256, KeyType::Rsa2048, KeyType::Ed25519].map(|key_type| certified_for(key_type, names));
@@ -112,16 +132,18 @@ fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_ve
         (&[SignatureScheme::RSA_PSS_RSAE_SHA512], &rsa),
         (&[SignatureScheme::ED25519], &ed25519),
     ] {
-        let client = anyone().signature_schemes(schemes.iter().copied());
+        let client = anyone(version).signature_schemes(schemes.iter().copied());
         assert_eq!(presented(client, &server, "server.test"), leaf(expected));
     }
-    let client = anyone()
-        .signature_schemes([
-            SignatureScheme::ECDSA_SECP384R1_SHA384,
-            SignatureScheme::RSA_PKCS1_SHA256,
-        ])
-        .build()
-        .unwrap();
+    let mut useless = vec![SignatureScheme::ECDSA_SECP384R1_SHA384];
+    match version {
+        ProtocolVersion::TLS13 => useless.push(SignatureScheme::RSA_PKCS1_SHA256),
+        _ => {
+            let client = anyone(version).signature_schemes([SignatureScheme::RSA_PKCS1_SHA256]);
+            assert_eq!(presented(client, &server, "server.test"), leaf(&rsa));
+        }
+    }
+    let client = anyone(version).signature_schemes(useless).build().unwrap();
     let error = Pair::new(&client, &server)
         .run()
         .refused_by(Side::Server, AlertDescription::HANDSHAKE_FAILURE);
@@ -131,8 +153,7 @@ fn of_several_chains_for_a_name_the_one_is_presented_whose_key_the_client_can_ve
     ));
 }
 
-#[test]
-fn certificates_are_replaced_while_serving() {
+fn certificates_are_replaced_while_serving(version: ProtocolVersion) {
     let (old, new) = (
         certified_for(KeyType::P256, &["server.test"]),
         certified_for(KeyType::P384, &["server.test"]),
@@ -142,13 +163,18 @@ fn certificates_are_replaced_while_serving() {
         .certificate_resolver(Arc::clone(&certificates) as _)
         .build()
         .unwrap();
-    assert_eq!(presented(client(), &server, "server.test"), leaf(&old));
+    assert_eq!(
+        presented(client().only(version), &server, "server.test"),
+        leaf(&old)
+    );
     certificates.replace([new.clone()]);
-    assert_eq!(presented(client(), &server, "server.test"), leaf(&new));
+    assert_eq!(
+        presented(client().only(version), &server, "server.test"),
+        leaf(&new)
+    );
 }
 
-#[test]
-fn the_servers_preference_decides_on_the_application_protocol() {
+fn the_servers_preference_decides_on_the_application_protocol(version: ProtocolVersion) {
     let none: &[&str] = &[];
     let cases = [
         (&["http/1.1", "h2"][..], &["h2", "http/1.1"][..], Some("h2")),
@@ -158,7 +184,7 @@ fn the_servers_preference_decides_on_the_application_protocol() {
         (none, none, None),
     ];
     for (offered, supported, chosen) in cases {
-        let client = client().alpn(offered).build().unwrap();
+        let client = client().only(version).alpn(offered).build().unwrap();
         let server = server().alpn(supported).build().unwrap();
         let mut ends = Pair::new(&client, &server).run().established();
         assert_eq!(ends.client.negotiated().alpn(), chosen.map(str::as_bytes));
@@ -166,9 +192,8 @@ fn the_servers_preference_decides_on_the_application_protocol() {
     }
 }
 
-#[test]
-fn no_common_application_protocol_is_an_alert_that_names_it() {
-    let client = client().alpn(["h2"]).build().unwrap();
+fn no_common_application_protocol_is_an_alert_that_names_it(version: ProtocolVersion) {
+    let client = client().only(version).alpn(["h2"]).build().unwrap();
     let server = server().alpn(["http/1.1", "H2"]).build().unwrap();
     let error = Pair::new(&client, &server)
         .run()
@@ -176,13 +201,14 @@ fn no_common_application_protocol_is_an_alert_that_names_it() {
     assert!(error.to_string().contains("http/1.1"), "{error}");
 }
 
-#[test]
-fn staples_reach_the_client() {
+fn staples_reach_the_client(version: ProtocolVersion) {
     let certified = certified_for(KeyType::P256, &["server.test"])
         .with_ocsp_response(vec![0x30, 0])
         .with_scts(vec![0, 3, 0, 1, 9]);
     let server = ServerConfig::builder().certificate(certified).build().unwrap();
-    let ends = Pair::new(&client().build().unwrap(), &server).run().established();
+    let ends = Pair::new(&client().only(version).build().unwrap(), &server)
+        .run()
+        .established();
     let chain = ends.client.negotiated().peer_chain().unwrap();
     assert_eq!(chain.ocsp_response.as_deref(), Some(&[0x30, 0][..]));
     assert_eq!(chain.scts.as_deref(), Some(&[0, 3, 0, 1, 9][..]));

@@ -14,14 +14,25 @@ use std::task::Poll;
 
 use tls_core::{
     AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey,
-    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError,
-    PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ServerConfig, Side, SignatureScheme, SigningKey,
-    VerifyRequest,
+    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer,
+    HandshakeType, HookError, PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ProtocolVersion,
+    ServerConfig, Side, SignatureScheme, SigningKey, VerifyRequest,
 };
+use tls_tests::both_versions;
 use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
 use tls_tests::pki::KeyType;
+use tls_tests::versions::Only;
 
 type A = AlertDescription;
+
+both_versions!(
+    a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context,
+    a_hook_that_refuses_is_named_and_its_alert_is_sent,
+    a_hook_that_never_answers_is_dropped_with_the_handshake,
+    nothing_is_sent_while_a_server_hook_has_not_answered,
+    a_wrong_signature_of_an_external_key_never_leaves_the_server,
+    a_resolver_that_has_nothing_is_a_handshake_failure,
+);
 
 /// Polls after which an answer that comes later is there.
 const LATER: usize = 5;
@@ -130,7 +141,13 @@ impl CertificateResolver for Hook {
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
         assert_eq!(query.server_name, Some(NAME));
-        assert!(!query.schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256));
+        // Those of PKCS #1 may sign handshakes of TLS 1.2 only.
+        assert_eq!(
+            query.schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256),
+            query
+                .client_hello
+                .is_some_and(|hello| !hello.supported_versions().contains(&ProtocolVersion::TLS13))
+        );
         self.answer(context, || self.certified.clone(), no)
     }
 }
@@ -173,7 +190,7 @@ impl PeerVerifier for Hook {
 }
 
 /// Client and server with one hook that behaves so, by the hook's name.
-fn with_hook(hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
+fn with_hook(version: ProtocolVersion, hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
     let identity = identity(KeyType::P256);
     let mut it = Hook::new(how);
     let seen = Arc::clone(&it.seen);
@@ -199,7 +216,7 @@ fn with_hook(hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
         other => panic!("{other}"),
     };
     (
-        at_client.alpn(["chosen"]).build().unwrap(),
+        at_client.alpn(["chosen"]).only(version).build().unwrap(),
         at_server.unwrap(),
         seen,
     )
@@ -212,11 +229,10 @@ const HOOKS: [(&str, Side); 4] = [
     ("PeerVerifier", Side::Client),
 ];
 
-#[test]
-fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context() {
+fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
         for chunk in [1, usize::MAX] {
-            let (client, server, seen) = with_hook(hook, How::Later);
+            let (client, server, seen) = with_hook(version, hook, How::Later);
             let context = |data: u32| {
                 ConnectionContext::new()
                     .with_data(data)
@@ -239,11 +255,10 @@ fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context
     }
 }
 
-#[test]
-fn a_hook_that_refuses_is_named_and_its_alert_is_sent() {
+fn a_hook_that_refuses_is_named_and_its_alert_is_sent(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
         for how in [How::RefuseNow, How::RefuseLater] {
-            let (client, server, _) = with_hook(hook, how);
+            let (client, server, _) = with_hook(version, hook, how);
             let error = Pair::new(&client, &server)
                 .run()
                 .refused_by(side, A::ACCESS_DENIED);
@@ -257,10 +272,9 @@ fn a_hook_that_refuses_is_named_and_its_alert_is_sent() {
     }
 }
 
-#[test]
-fn a_hook_that_never_answers_is_dropped_with_the_handshake() {
+fn a_hook_that_never_answers_is_dropped_with_the_handshake(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
-        let (client, server, seen) = with_hook(hook, How::Never);
+        let (client, server, seen) = with_hook(version, hook, How::Never);
         let outcome = Pair::new(&client, &server).run();
         let waiting = match side {
             Side::Client => outcome.client,
@@ -274,10 +288,9 @@ fn a_hook_that_never_answers_is_dropped_with_the_handshake() {
     }
 }
 
-#[test]
-fn nothing_is_sent_while_a_server_hook_has_not_answered() {
+fn nothing_is_sent_while_a_server_hook_has_not_answered(version: ProtocolVersion) {
     for hook in ["ConfigSelector", "CertificateResolver", "PrivateKey"] {
-        let (client, server, _) = with_hook(hook, How::Never);
+        let (client, server, _) = with_hook(version, hook, How::Never);
         let mut client = Driver::client(&client, name(NAME));
         let mut server = Driver::server(&server);
         client.advance().unwrap();
@@ -289,9 +302,8 @@ fn nothing_is_sent_while_a_server_hook_has_not_answered() {
     }
 }
 
-#[test]
-fn a_wrong_signature_of_an_external_key_never_leaves_the_server() {
-    let (client, server, _) = with_hook("PrivateKey", How::WrongSignature);
+fn a_wrong_signature_of_an_external_key_never_leaves_the_server(version: ProtocolVersion) {
+    let (client, server, _) = with_hook(version, "PrivateKey", How::WrongSignature);
     let error = Pair::new(&client, &server)
         .run()
         .refused_by(Side::Server, A::INTERNAL_ERROR);
@@ -305,19 +317,19 @@ fn a_wrong_signature_of_an_external_key_never_leaves_the_server() {
         ),
         "{error}"
     );
-    assert_eq!(error.phase(), Some(Phase::Hook("PrivateKey")));
+    // It did answer: what it said is worked on.
+    assert_eq!(error.phase(), Some(Phase::Reading(HandshakeType::CLIENT_HELLO)));
     assert!(error.to_string().contains("PrivateKey"), "{error}");
 }
 
-#[test]
-fn a_resolver_that_has_nothing_is_a_handshake_failure() {
+fn a_resolver_that_has_nothing_is_a_handshake_failure(version: ProtocolVersion) {
     let (client, server, _) = {
         let hook = Hook::new(How::Later);
         let seen = Arc::clone(&hook.seen);
         let server = ServerConfig::builder()
             .certificate_resolver(Arc::new(hook))
             .build();
-        (client().build().unwrap(), server.unwrap(), seen)
+        (client().only(version).build().unwrap(), server.unwrap(), seen)
     };
     let error = Pair::new(&client, &server)
         .run()
