@@ -59,13 +59,8 @@ impl Hello {
         let session_id = take_vec(&mut rest, 1);
         let suites = take_vec(&mut rest, 2);
         let compression = take_vec(&mut rest, 1);
-        let block = take_vec(&mut rest, 2);
+        let extensions = extensions(&take_vec(&mut rest, 2));
         assert!(rest.is_empty());
-        let (mut block, mut extensions) = (&block[..], Vec::new());
-        while !block.is_empty() {
-            let extension = u16::from_be_bytes(take(&mut block, 2).try_into().unwrap());
-            extensions.push((extension, take_vec(&mut block, 2)));
-        }
         Self {
             message_type: 1,
             version: fixed[..2].try_into().unwrap(),
@@ -74,6 +69,28 @@ impl Hello {
             suites,
             compression,
             extensions,
+        }
+    }
+
+    /// The ServerHello at the beginning of these records, whatever follows it in its record.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn parse_server(bytes: &[u8]) -> Self {
+        let (content_type, flight) = records(bytes).swap_remove(0);
+        assert_eq!((content_type, flight[0]), (22, 2), "not a ServerHello");
+        let message = take_vec(&mut &flight[1..], 3);
+        let mut rest = &message[..];
+        let fixed = take(&mut rest, 34);
+        Self {
+            message_type: 2,
+            version: fixed[..2].try_into().unwrap(),
+            random: fixed[2..].try_into().unwrap(),
+            session_id: take_vec(&mut rest, 1),
+            suites: take(&mut rest, 2).to_vec(),
+            compression: take(&mut rest, 1).to_vec(),
+            extensions: extensions(&take_vec(&mut rest, 2)),
         }
     }
 
@@ -95,6 +112,20 @@ impl Hello {
         share.extend([9; 32]);
         hello.extensions.push((51, share));
         hello
+    }
+
+    /// A ServerHello of TLS 1.2, with a suite for ECDSA and what our clients ask for.
+    #[must_use]
+    pub fn server12() -> Self {
+        Self {
+            message_type: 2,
+            version: [3, 3],
+            random: [7; 32],
+            session_id: vec![],
+            suites: vec![0xc0, 0x2b],
+            compression: vec![0],
+            extensions: vec![(23, vec![]), (0xff01, vec![0])],
+        }
     }
 
     fn answer_to(client_hello: &Self, random: [u8; 32]) -> Self {
@@ -169,6 +200,15 @@ impl Hello {
     pub fn record(&self) -> Vec<u8> {
         record(22, &self.message())
     }
+}
+
+fn extensions(mut block: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut extensions = Vec::new();
+    while !block.is_empty() {
+        let extension = u16::from_be_bytes(take(&mut block, 2).try_into().unwrap());
+        extensions.push((extension, take_vec(&mut block, 2)));
+    }
+    extensions
 }
 
 fn put(out: &mut Vec<u8>, prefix: usize, content: &[u8]) {

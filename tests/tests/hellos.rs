@@ -269,7 +269,7 @@ fn suite_and_group_may_not_change_after_a_retry() {
 #[test]
 fn what_is_wrong_in_a_server_hello_is_refused() {
     type Change = fn(Hello) -> Hello;
-    let cases: [(Change, AlertDescription); 19] = [
+    let cases: [(Change, AlertDescription); 20] = [
         (|hello| hello.with(0x1234, &[]), A::UNSUPPORTED_EXTENSION),
         (|hello| hello.with(41, &[0, 0]), A::UNSUPPORTED_EXTENSION),
         (|hello| hello.with(0, &[]), A::ILLEGAL_PARAMETER),
@@ -286,7 +286,15 @@ fn what_is_wrong_in_a_server_hello_is_refused() {
         (|hello| hello.with(43, &[3, 3]), A::ILLEGAL_PARAMETER),
         (|hello| hello.with(43, &[3, 5]), A::ILLEGAL_PARAMETER),
         (|hello| hello.with(43, &[3]), A::DECODE_ERROR),
-        (|hello| hello.without(43), A::PROTOCOL_VERSION),
+        // TLS 1.2 with a key_share, and TLS 1.1.
+        (|hello| hello.without(43), A::ILLEGAL_PARAMETER),
+        (
+            |hello| Hello {
+                version: [3, 2],
+                ..hello.without(43)
+            },
+            A::PROTOCOL_VERSION,
+        ),
         (
             |hello| Hello {
                 random: *b"........................DOWNGRD\x01",
@@ -423,13 +431,26 @@ fn unknown_and_grease_values_are_tolerated() {
 }
 
 #[test]
-fn a_client_of_tls12_alone_is_told_the_version() {
-    let old = client_hello().without(43).without(51);
+fn a_client_of_older_versions_alone_is_told_the_version() {
+    let old = Hello {
+        version: [3, 2],
+        ..client_hello().without(43).without(51)
+    };
     assert!(matches!(
         server_refuses(&old, A::PROTOCOL_VERSION),
         ErrorKind::NothingInCommon(_)
     ));
-    server_refuses(&client_hello().with(43, &[4, 3, 3, 3, 2]), A::PROTOCOL_VERSION);
+    server_refuses(&client_hello().with(43, &[4, 3, 2, 3, 1]), A::PROTOCOL_VERSION);
+}
+
+#[test]
+fn a_warning_after_a_retry_is_as_fatal_as_it_is_in_tls13() {
+    let mut client = Scripted::new(x25519_client());
+    let retry = Hello::retry_for(&client.hello, Some(SECP384R1));
+    client.answer(&retry.record()).unwrap();
+    client.driver.receive(&record(21, &[1, 112]));
+    let error = client.driver.advance().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::AlertReceived(_)), "{error}");
 }
 
 #[test]

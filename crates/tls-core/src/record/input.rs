@@ -359,6 +359,14 @@ impl Input {
     /// Cuts the next handshake message from the record held, or joins what it holds of one.
     fn next_message(&mut self) -> Result<Option<HandshakeType>, Error> {
         let bytes = self.buffer.range(self.held.clone());
+        // Where a change_cipher_spec is due no message can begin but a HelloRequest. What looks like one may be a
+        // Finished under keys that are not in force, so that its length means nothing: nobody should wait for the rest.
+        if self.change_cipher_spec == ChangeCipherSpec::Deliver
+            && self.joiner.is_empty()
+            && bytes.first() != Some(&HandshakeType::HELLO_REQUEST.0)
+        {
+            return Err(Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE).into());
+        }
         if self.joiner.is_empty()
             && let Some((message, length)) = message_header(bytes)?
             && length <= bytes.len()
