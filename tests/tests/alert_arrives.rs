@@ -35,7 +35,11 @@ both_versions!(
 
 mod real {
     use super::*;
-    both_versions!(real async over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread, over_tcp_the_alert_arrives_although_the_peer_never_stops_sending, both_read_the_alert_of_the_other_over_tcp);
+    both_versions!(
+        real async over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread,
+        over_tcp_the_alert_arrives_although_the_peer_never_stops_sending,
+        both_read_the_alert_of_the_other_over_tcp,
+    );
 }
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
