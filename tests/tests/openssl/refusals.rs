@@ -223,12 +223,12 @@ async fn our_server_says_when_nothing_is_in_common() {
         (
             &["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"],
             40,
-            |what| matches!(what, N::CipherSuite { theirs } if theirs.contains(&CipherSuite::TLS_AES_128_GCM_SHA256)),
+            |what| matches!(what, N::CipherSuite { theirs, .. } if theirs.contains(&CipherSuite::TLS_AES_128_GCM_SHA256)),
         ),
         (
             &["-tls1_3", "-groups", "P-256:P-384"],
             40,
-            |what| matches!(what, N::Group { theirs } if *theirs == [NamedGroup::SECP256R1, NamedGroup::SECP384R1]),
+            |what| matches!(what, N::Group { theirs, .. } if *theirs == [NamedGroup::SECP256R1, NamedGroup::SECP384R1]),
         ),
         (
             &["-tls1_3", "-sigalgs", "ed25519"],

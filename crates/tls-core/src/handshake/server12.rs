@@ -117,14 +117,17 @@ fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<()
 /// Our best group that the client has too. A client that names none might not know ours (RFC 8422 section 4).
 fn choose_group(hello: &ClientHello, common: &Common) -> Result<NamedGroup, Error> {
     let theirs = hello.supported_groups();
-    let mut ours = common
-        .groups
-        .iter()
-        .copied()
-        .filter(|group| group_is_ecdhe(*group));
-    ours.find(|group| theirs.contains(group)).ok_or_else(|| {
+    let ours = || {
+        common
+            .groups
+            .iter()
+            .copied()
+            .filter(|group| group_is_ecdhe(*group))
+    };
+    ours().find(|group| theirs.contains(group)).ok_or_else(|| {
         NothingInCommon::Group {
             theirs: theirs.to_vec(),
+            ours: ours().collect(),
         }
         .into()
     })
@@ -144,6 +147,11 @@ async fn choose_certificate(
     if common_suites(hello, &config.common).next().is_none() {
         return Err(NothingInCommon::CipherSuite {
             theirs: hello.cipher_suites.clone(),
+            ours: config
+                .common
+                .suites(ProtocolVersion::TLS12)
+                .map(|suite| suite.id)
+                .collect(),
         }
         .into());
     }
