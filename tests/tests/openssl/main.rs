@@ -31,6 +31,8 @@ mod matrix;
 mod negotiation;
 mod records;
 mod refusals;
+mod tls12;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

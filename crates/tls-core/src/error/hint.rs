@@ -1,10 +1,10 @@
 //! What to do about an error, where a known cause exists.
 
-use super::{CertificateError, ErrorKind, NothingInCommon};
+use super::{CertificateError, ErrorKind, NothingInCommon, Phase};
 use crate::alert::AlertDescription;
 use crate::registry::{CipherSuite, ProtocolVersion};
 
-pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
+pub(super) fn hint_for(kind: &ErrorKind, phase: Option<Phase>) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Certificate(CertificateError::CaUsedAsEndEntity) => {
             "the server presents a CA certificate as its own (`openssl req -x509` makes these): issue a leaf from it, \
@@ -32,9 +32,9 @@ pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::AlertReceived(
             AlertDescription::HANDSHAKE_FAILURE | AlertDescription::INSUFFICIENT_SECURITY,
-        ) => {
-            "usually no common cipher suite, group or signature scheme: the peer needs ECDHE with AES-GCM or \
-             ChaCha20-Poly1305, and its own log may say what was missing"
+        ) if phase != Some(Phase::Established) => {
+            "usually no common cipher suite, group or signature scheme: the peer needs TLS 1.2 or 1.3 and ECDHE with \
+             AES-GCM or ChaCha20-Poly1305; its own log may say what was missing"
         }
         ErrorKind::NothingInCommon(what) => return hint_for_nothing_in_common(what),
         _ => return None,

@@ -384,7 +384,7 @@ impl Error {
     /// What to do about it, where a cause is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        hint::hint_for(&self.0.kind)
+        hint::hint_for(&self.0.kind, self.0.phase)
     }
 }
 
