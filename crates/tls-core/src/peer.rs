@@ -208,7 +208,12 @@ impl<'l> Peer<'l> {
                 Incoming::NeedMore => {}
                 incoming => return Poll::Ready(Ok(incoming)),
             }
-            match ready!(self.link.poll_read(cx, self.input.space()))? {
+            let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {
+                // Whoever keeps us waiting shall not hold a buffer meanwhile.
+                self.input.release_if_empty();
+                return Poll::Pending;
+            };
+            match read? {
                 0 => return Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
                 count => {
                     self.bytes_in = self.bytes_in.saturating_add(count as u64);
