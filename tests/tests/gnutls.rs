@@ -359,7 +359,9 @@ impl World {
             .unwrap();
         let (tcp, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
         tcp.set_nodelay(true).unwrap();
-        (client, TlsAcceptor::new(config).accept(tcp).await)
+        // Boxed: the handshake's future would make that of every test large.
+        let accepted = Box::pin(TlsAcceptor::new(config).accept(tcp)).await;
+        (client, accepted)
     }
 
     async fn gnutls_serv(&self, key_type: KeyType, priority: &str) -> (Process, SocketAddr) {

@@ -1,6 +1,8 @@
 //! What both sides agree on: groups after a HelloRetryRequest, ALPN, the certificate by name, exporters.
 
-use tls_core::{NamedGroup, SignatureScheme};
+use std::sync::Arc;
+
+use tls_core::{KeyLogFile, NamedGroup, SignatureScheme};
 use tls_tests::openssl::{Negotiated, s_client, s_server};
 use tls_tests::pki::KeyType;
 use tls_tests::process::require_or_skip;
@@ -14,6 +16,7 @@ both_versions! {
     our_server_presents_the_certificate_for_the_name_and_the_schemes,
     openssl_sees_the_name_that_our_client_asks_for,
     exporters_agree,
+    key_logs_agree,
     a_scheme_that_only_some_keys_have_is_used,
 }
 
@@ -322,6 +325,45 @@ async fn exporters_agree(version: &str) {
             "{text}"
         );
     }
+}
+
+async fn key_logs_agree(version: &str) {
+    if !require_or_skip("openssl") {
+        return;
+    }
+    let world = World::new();
+    let at = |name: &str| world.directory.path().join(name);
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(at(name)).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut lines: Vec<String> = lines.map(str::to_lowercase).collect();
+        lines.sort();
+        lines
+    };
+    let count = if version == "-tls1_2" { 1 } else { 5 };
+    let log = |name: &str| Arc::new(KeyLogFile::open(at(name)).unwrap());
+
+    let (listener, address) = Listener::new().await;
+    let theirs = at("s_client");
+    let mut client = s_client(address, &[version, "-keylogfile", path(&theirs)]);
+    let config = world.server().key_log(log("server")).build().unwrap();
+    let mut stream = listener.accept(config).await.unwrap();
+    client.wait_for("Verify return code").await;
+    client.send(b"Q\n").await.unwrap();
+    close(&mut stream).await;
+    client.finish().await;
+    assert_eq!(lines("server"), lines("s_client"));
+    assert_eq!(lines("server").len(), count);
+
+    let theirs = at("s_server");
+    let files = world.localhost_files(KeyType::P256);
+    let server = s_server(&files, &[version, "-keylogfile", path(&theirs)]).await;
+    let config = world.client().key_log(log("client")).build().unwrap();
+    let mut stream = connect(server.address, config).await.unwrap();
+    close(&mut stream).await;
+    server.process.finish().await;
+    assert_eq!(lines("client"), lines("s_server"));
+    assert_eq!(lines("client").len(), count);
 }
 
 async fn a_scheme_that_only_some_keys_have_is_used(version: &str) {
