@@ -14,9 +14,9 @@ use std::task::Poll;
 
 use tls_core::{
     AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey,
-    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer,
-    HandshakeType, HookError, PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ProtocolVersion,
-    ServerConfig, Side, SignatureScheme, SigningKey, VerifyRequest,
+    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError,
+    PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ProtocolVersion, ServerConfig, Side,
+    SignatureScheme, SigningKey, VerifyRequest,
 };
 use tls_tests::both_versions;
 use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
