@@ -5,7 +5,7 @@ use std::io::Write;
 use rustls::pki_types::ServerName;
 use tls_core::{
     CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, Progress, ProtocolVersion, RootStore,
-    ServerConfig,
+    ServerConfig, SignatureScheme,
 };
 use tls_tokio::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio::net::TcpStream;
@@ -44,15 +44,18 @@ impl Stack for Ours {
         let groups = || setup.groups.iter().map(group);
         let mut roots = RootStore::empty();
         roots.add_der(&setup.identity.root).unwrap();
-        let client = ClientConfig::builder()
+        let mut client = ClientConfig::builder()
             .roots(roots)
             .min_version(version)
             .max_version(version)
             .cipher_suites([suite])
             .groups(groups())
-            .key_shares(groups())
-            .build()
-            .unwrap();
+            .key_shares(groups());
+        if setup.identity.kind == KeyKind::Rsa2048 {
+            // What is ours by preference anyway, and all that rustls offers here.
+            client = client.signature_schemes([SignatureScheme::RSA_PSS_RSAE_SHA256]);
+        }
+        let client = client.build().unwrap();
         let certified = CertifiedKey::from_der(setup.identity.chain.clone(), &setup.identity.key).unwrap();
         let server = ServerConfig::builder()
             .certificate(certified)

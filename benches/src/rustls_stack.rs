@@ -7,7 +7,7 @@ use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -86,11 +86,19 @@ fn provider(setup: &Setup<'_>) -> CryptoProvider {
         Group::X25519 => aws_lc_rs::kx_group::X25519,
         Group::X25519MlKem768 => aws_lc_rs::kx_group::X25519MLKEM768,
     };
-    CryptoProvider {
+    let mut provider = CryptoProvider {
         cipher_suites: vec![suite(setup)],
         kx_groups: setup.groups.iter().map(group).collect(),
         ..aws_lc_rs::default_provider()
+    };
+    if setup.identity.kind == KeyKind::Rsa2048 {
+        // By default the server prefers SHA-512, which is slower.
+        let mapping = &mut provider.signature_verification_algorithms.mapping;
+        let is_sha256 = |(scheme, _): &(SignatureScheme, _)| *scheme == SignatureScheme::RSA_PSS_SHA256;
+        let at = mapping.iter().position(is_sha256).unwrap();
+        *mapping = &mapping[at..=at];
     }
+    provider
 }
 
 fn suite(setup: &Setup<'_>) -> SupportedCipherSuite {
