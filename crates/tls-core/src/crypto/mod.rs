@@ -7,6 +7,7 @@ pub(crate) mod key_exchange;
 pub(crate) mod random;
 pub(crate) mod sign;
 pub(crate) mod suites;
+pub(crate) mod ticket_seal;
 pub(crate) mod verification;
 
 /// Whether two byte strings are equal, in time that depends on their lengths only.
