@@ -1,5 +1,4 @@
-//! Sealing what leaves the server: session tickets (RFC 5077 section 4 recommends a similar form), and sessions for
-//! stores that must not be able to read them.
+//! Sealing session tickets (RFC 5077 section 4 recommends a similar form).
 //!
 //! On the wire: key id (16 bytes), nonce (12, random), ciphertext and tag (16) of AES-256-GCM-SIV. The key id and
 //! the purpose are authenticated, so that what was sealed for one purpose does not open for another.

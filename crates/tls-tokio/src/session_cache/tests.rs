@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tls_core::{ProtocolVersion, ServerName, ServerSessionStore, Zeroizing};
 
@@ -240,23 +240,22 @@ fn a_million_servers_leave_the_cache_within_its_bound() {
 fn of_64_threads_no_two_get_the_same_tls13_ticket() {
     let (cache, _) = cache(100);
     let next = AtomicU64::new(0);
-    let taken: Vec<u32> = std::thread::scope(|scope| {
-        let work = |seed: u64| {
-            let mut numbers = Numbers(seed + 1);
-            let mut taken = Vec::new();
-            for _ in 0..500 {
-                let key = server(numbers.below(3) as u32);
-                put(&cache, &key, tls13(next.fetch_add(1, Ordering::Relaxed) as u32));
-                taken.extend(take(&cache, &key));
-            }
-            taken
-        };
-        let threads: Vec<_> = (0..64).map(|seed| scope.spawn(move || work(seed))).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+    let taken = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for seed in 1..=64 {
+            let (cache, next, taken) = (&cache, &next, &taken);
+            scope.spawn(move || {
+                let mut numbers = Numbers(seed);
+                for _ in 0..500 {
+                    let key = server(numbers.below(3) as u32);
+                    put(cache, &key, tls13(next.fetch_add(1, Ordering::Relaxed) as u32));
+                    let ticket = take(cache, &key);
+                    taken.lock().unwrap().extend(ticket);
+                }
+            });
+        }
     });
+    let taken = taken.into_inner().unwrap();
     assert!(taken.len() > 30_000, "{} were taken", taken.len());
     let different: HashSet<_> = taken.iter().collect();
     assert_eq!(different.len(), taken.len());
@@ -336,10 +335,14 @@ fn of_many_threads_one_takes_a_session_out_of_the_store() {
     for id in 0..1000 {
         put_bytes(&store, id, b"session", 3600);
     }
-    let taken: usize = std::thread::scope(|scope| {
-        let work = || (0..1000).filter(|id| take_bytes(&store, *id).is_some()).count();
-        let threads: Vec<_> = (0..64).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    let taken = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let count = (0..1000).filter(|id| take_bytes(&store, *id).is_some()).count();
+                taken.fetch_add(count as u64, Ordering::Relaxed);
+            });
+        }
     });
-    assert_eq!(taken, 1000);
+    assert_eq!(taken.into_inner(), 1000);
 }
