@@ -36,8 +36,8 @@ pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
     ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, MemoryReplayGuard,
     NoReplayGuard, NoSessions, PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey,
-    ReplayGuard, RotatingTicketKeys, ServerSessionStore, SessionKey, StoredSession, TicketKey, TicketKeys,
-    VerifyRequest, WebPkiVerifier,
+    ReplayGuard, RotatingTicketKeys, ServerSessionStore, SessionKey, StoreKey, StorePurpose, StoredSession,
+    TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
 };
 pub use messages::client_hello::ClientHello;
 pub use negotiated::{EarlyData, Negotiated};

@@ -8,6 +8,7 @@ mod certificates;
 mod key_log;
 mod replay_guard;
 mod sessions;
+mod store_key;
 mod ticket_keys;
 mod verifier;
 
@@ -31,6 +32,7 @@ pub use sessions::{
     ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey,
     StoredSession, TicketKey, TicketKeys,
 };
+pub use store_key::{StoreKey, StorePurpose};
 pub use ticket_keys::RotatingTicketKeys;
 pub use verifier::{AcceptAnyCertificate, PinnedCertificate, WebPkiVerifier};
 
