@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tls_core::{
@@ -13,7 +14,7 @@ use tls_redis::{
 };
 use tls_tests::redis_server::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::*;
@@ -191,6 +192,51 @@ async fn a_redis_that_comes_later_is_found() {
         matches!(get(hooks.keys.sealing_key(&context())).await, Ok(Some(_)))
     })
     .await;
+}
+
+/// Forwards connections; those that exist when `is_dead` is set stay open, and nothing passes any more.
+async fn forward(listener: TcpListener, to: u16, is_dead: Arc<AtomicBool>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+        let (client, server) = (client.into_split(), server.into_split());
+        let was_dead = is_dead.load(Ordering::Relaxed);
+        for (mut from, mut to) in [(client.0, server.1), (server.0, client.1)] {
+            let is_dead = Arc::clone(&is_dead);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = from.read(&mut bytes).await {
+                    if was_dead || !is_dead.load(Ordering::Relaxed) {
+                        let _ = to.write_all(&bytes[..count]).await;
+                    }
+                }
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_died_in_silence_is_replaced() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let is_dead = Arc::new(AtomicBool::new(false));
+    let port = server
+        .url()
+        .trim_end_matches('/')
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let forwarder = tokio::spawn(forward(listener, port, Arc::clone(&is_dead)));
+    let hooks = Hooks::new(&url);
+    eventually("it works", async || hooks.works().await).await;
+    is_dead.store(true, Ordering::Relaxed);
+    hooks.fails().await;
+    eventually("it works again", async || hooks.works().await).await;
+    forwarder.abort();
 }
 
 #[tokio::test]
