@@ -16,6 +16,7 @@ pub mod openssl;
 pub mod pair;
 pub mod pki;
 pub mod process;
+pub mod redis_server;
 pub mod script;
 pub mod sides;
 pub mod source;
