@@ -1,0 +1,242 @@
+//! Resumption in TLS 1.3, for both sides: offering a ticket, taking one, and making new ones (sections 2.2, 4.2.11
+//! and 4.6.1).
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::keys::FinishedVerified;
+use crate::config::ServerSettings;
+use crate::crypto::hash::HashValue;
+use crate::crypto::random::HandshakeRandom;
+use crate::crypto::suites::{self, Suite};
+use crate::error::{Error, Misbehaviour};
+use crate::key_schedule::{PskOrigin, PskSchedule, ResumptionSecret};
+use crate::messages::client_hello::ClientHello;
+use crate::messages::new_session_ticket::NewSessionTicket;
+use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
+use crate::messages::{Message as _, encode_message};
+use crate::peer::Peer;
+use crate::registry::{CipherSuite, ProtocolVersion};
+use crate::session::{ClientSession, ServerSession, SessionState};
+use crate::ticket::{self, Purpose};
+
+/// Tickets that we look into of one ClientHello: opening each costs an AEAD operation and perhaps a look-up.
+const MAX_TRIED: usize = 4;
+
+/// By how much the client's view of its ticket's age may differ from ours, in milliseconds. Without early data it
+/// protects nothing (section 4.2.11.1 asks for the check); clocks run apart and networks are slow.
+const AGE_TOLERANCE: u64 = 60_000;
+
+/// Tickets for one client, whatever it asks for (RFC 9149 section 3).
+const MAX_TICKETS: u8 = 8;
+
+// ---- Client
+
+/// A ticket on offer.
+pub(super) struct Offered {
+    pub(super) session: ClientSession,
+    pub(super) suite: &'static Suite,
+    schedule: PskSchedule,
+}
+
+impl Offered {
+    /// A ticket that this ClientHello could resume with: `None` where version or hash do not fit.
+    pub(super) fn new(session: ClientSession, suites: &[CipherSuite]) -> Option<Self> {
+        let state = &session.parts().state;
+        let suite = suites::suite(state.cipher_suite)?;
+        let usable = state.version == ProtocolVersion::TLS13
+            && suites.iter().filter_map(|id| suites::suite(*id)).any(|offered| offered.hash == suite.hash);
+        if !usable {
+            return None;
+        }
+        let schedule = PskSchedule::new(suite.hash, &state.secret, PskOrigin::Resumption);
+        Some(Self { session, suite, schedule })
+    }
+
+    /// The early schedule of a handshake that the server resumes.
+    pub(super) fn into_schedule(self) -> PskSchedule {
+        self.schedule
+    }
+}
+
+/// Sends a ClientHello whose last extension offers this ticket: the binder covers all before itself and what is in
+/// the transcript (section 4.2.11.2).
+pub(super) fn send_client_hello(
+    peer: &mut Peer<'_>,
+    hello: &mut ClientHello,
+    offered: &Offered,
+    now: u64,
+) -> Result<(), Error> {
+    let hash = offered.suite.hash;
+    let identity = PskIdentity {
+        identity: offered.session.ticket().to_vec(),
+        obfuscated_ticket_age: offered.session.obfuscated_ticket_age(now),
+    };
+    let mut psks = OfferedPsks::one(identity, hash.len());
+    hello.extensions.pre_shared_key = Some(psks.clone());
+    let mut bytes = Vec::new();
+    encode_message(hello, &mut bytes);
+    bytes.truncate(bytes.len().saturating_sub(psks.binders_len()));
+    let binder = offered.schedule.binder().mac(&peer.transcript.hash_with_suffix(hash, &bytes));
+    psks.binders = vec![binder.as_bytes().to_vec()];
+    psks.put_binders(&mut bytes);
+    hello.extensions.pre_shared_key = Some(psks);
+    peer.send_encoded(&bytes)
+}
+
+// ---- Server
+
+/// A session that the client has a ticket for, and proved to know the secret of.
+pub(super) struct Resumed {
+    /// Which of the client's identities.
+    pub(super) selected: u16,
+    pub(super) session: ServerSession,
+    pub(super) schedule: PskSchedule,
+}
+
+/// The hash that the binders of this ClientHello are made over: all messages so far without its binders. `message` is
+/// the ClientHello with its header, `peer.transcript` what went before it.
+pub(super) fn binder_hash(peer: &Peer<'_>, hello: &ClientHello, suite: &Suite, message: &[u8]) -> Option<HashValue> {
+    let binders_len = hello.extensions.pre_shared_key.as_ref()?.binders_len();
+    let before = message.get(..message.len().checked_sub(binders_len)?)?;
+    Some(peer.transcript.hash_with_suffix(suite.hash, before))
+}
+
+/// The first of the client's tickets that can be resumed. Everything that is wrong with a ticket means a full
+/// handshake; a wrong binder for a right ticket is an attack (section 4.2.11).
+pub(super) async fn select_psk(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    binder_hash: Option<HashValue>,
+    suite: &Suite,
+    alpn: Option<&[u8]>,
+    config: &ServerSettings,
+) -> Result<Option<Resumed>, Error> {
+    let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else { return Ok(None) };
+    if psks.binders.len() != psks.identities.len() {
+        return Err(Misbehaviour::IllegalParameter("number of binders").into());
+    }
+    if !hello.extensions.psk_key_exchange_modes.is_some_and(|modes| modes.psk_dhe_ke) {
+        return Ok(None);
+    }
+    let now = config.common.now_ms();
+    for (selected, (identity, binder)) in psks.identities.iter().zip(&psks.binders).take(MAX_TRIED).enumerate() {
+        let Some(session) = open_ticket(peer, &identity.identity, config).await else { continue };
+        let state = &session.state;
+        let fits = state.version == ProtocolVersion::TLS13
+            && suites::suite(state.cipher_suite).is_some_and(|of| of.hash == suite.hash)
+            && !state.is_expired(now)
+            && session.age_difference(identity.obfuscated_ticket_age, now) <= AGE_TOLERANCE
+            && state.server_name.as_deref() == hello.server_name()
+            && state.alpn.as_deref() == alpn;
+        if !fits {
+            continue;
+        }
+        let schedule = PskSchedule::new(suite.hash, &state.secret, PskOrigin::Resumption);
+        if !schedule.binder().verify(&binder_hash, binder) {
+            return Err(Misbehaviour::BadBinder.into());
+        }
+        let selected = u16::try_from(selected).unwrap_or(0);
+        return Ok(Some(Resumed { selected, session, schedule }));
+    }
+    Ok(None)
+}
+
+/// The session in a ticket, or behind it in the store. A hook that fails costs a full handshake.
+async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings) -> Option<ServerSession> {
+    let context = Arc::clone(&peer.context);
+    let bytes = match &config.session_store {
+        Some(store) => {
+            let taken = peer.ask("ServerSessionStore", store.take(ticket, &context)).await;
+            super::chain::unless_failed("ServerSessionStore", taken)?
+        }
+        None => {
+            let id = ticket::key_id(ticket)?;
+            let found = peer.ask("TicketKeys", config.ticket_keys.opening_key(id, &context)).await;
+            let key = super::chain::unless_failed("TicketKeys", found)?;
+            ticket::open(Purpose::Ticket, &key.secret, ticket)?
+        }
+    };
+    ServerSession::from_bytes(&bytes).ok()
+}
+
+/// What a ticket has to say, but for its own secret.
+pub(super) struct TicketTemplate {
+    pub(super) cipher_suite: CipherSuite,
+    pub(super) alpn: Option<Vec<u8>>,
+    pub(super) server_name: Option<String>,
+}
+
+/// Makes tickets and queues them: as many as the client wants, or as we are configured to (section 4.6.1).
+pub(super) async fn send_new_session_tickets(
+    peer: &mut Peer<'_>,
+    hello_wants: Option<u8>,
+    template: &TicketTemplate,
+    resumption: ResumptionSecret,
+    config: &ServerSettings,
+    _: &FinishedVerified,
+) -> Result<(), Error> {
+    let count = hello_wants.unwrap_or(config.tickets).min(config.tickets.max(MAX_TICKETS));
+    if config.tickets == 0 {
+        return Ok(());
+    }
+    for number in 0..count {
+        let mut random = HandshakeRandom::new()?;
+        let nonce = [number];
+        let session = ServerSession {
+            state: SessionState {
+                version: ProtocolVersion::TLS13,
+                cipher_suite: template.cipher_suite,
+                secret: resumption.psk(&nonce)?,
+                made_at: config.common.now_ms(),
+                lifetime: config.session_lifetime,
+                age_add: u32::from_be_bytes(random.take()?),
+                max_early_data: 0,
+                alpn: template.alpn.clone(),
+                server_name: template.server_name.clone(),
+                extended_main_secret: false,
+                peer_chain: None,
+                extra: Vec::new(),
+            },
+        };
+        let Some(ticket) = make_ticket(peer, &session, &mut random, config).await else { return Ok(()) };
+        let message = NewSessionTicket {
+            lifetime: session.state.lifetime,
+            age_add: session.state.age_add,
+            nonce: nonce.to_vec(),
+            ticket,
+            max_early_data_size: None,
+            extension_types: Vec::new(),
+        };
+        let mut bytes = Vec::new();
+        encode_message(&message, &mut bytes);
+        peer.queue_after_handshake(&bytes)?;
+    }
+    Ok(())
+}
+
+/// The ticket itself: the session sealed, or a name for it in the store. `None` where that cannot be had.
+async fn make_ticket(
+    peer: &mut Peer<'_>,
+    session: &ServerSession,
+    random: &mut HandshakeRandom,
+    config: &ServerSettings,
+) -> Option<Vec<u8>> {
+    let context = Arc::clone(&peer.context);
+    let bytes: Zeroizing<Vec<u8>> = session.to_bytes();
+    match &config.session_store {
+        Some(store) => {
+            let id = random.take::<32>().ok()?;
+            let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
+            let put = peer.ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context)).await;
+            super::chain::unless_failed("ServerSessionStore", put.map(Some))?;
+            Some(id.to_vec())
+        }
+        None => {
+            let key = peer.ask("TicketKeys", config.ticket_keys.sealing_key(&context)).await;
+            let key = super::chain::unless_failed("TicketKeys", key)?;
+            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes)
+        }
+    }
+}
