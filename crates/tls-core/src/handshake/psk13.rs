@@ -3,23 +3,27 @@
 
 use std::sync::Arc;
 
+use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::keys::FinishedVerified;
-use crate::config::ServerSettings;
+use super::chain::{unless_failed, verify_server_chain};
+use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour};
+use crate::hooks::{PeerVerified, SessionKey};
 use crate::key_schedule::{PskOrigin, PskSchedule, ResumptionSecret};
 use crate::messages::client_hello::ClientHello;
 use crate::messages::new_session_ticket::NewSessionTicket;
 use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
-use crate::messages::{Message as _, encode_message};
+use crate::messages::encode_message;
 use crate::peer::Peer;
-use crate::registry::{CipherSuite, ProtocolVersion};
+use crate::negotiated::Negotiated;
+use crate::registry::{CipherSuite, ContentType, ProtocolVersion};
 use crate::session::{ClientSession, ServerSession, SessionState};
 use crate::ticket::{self, Purpose};
+use crate::transcript::Transcript;
 
 /// Tickets that we look into of one ClientHello: opening each costs an AEAD operation and perhaps a look-up.
 const MAX_TRIED: usize = 4;
@@ -31,18 +35,21 @@ const AGE_TOLERANCE: u64 = 60_000;
 /// Tickets for one client, whatever it asks for (RFC 9149 section 3).
 const MAX_TICKETS: u8 = 8;
 
+const CACHE: &str = "ClientSessionCache";
+
 // ---- Client
 
-/// A ticket on offer.
+/// A ticket on offer, from a server whose chain the verifier accepts today.
 pub(super) struct Offered {
     pub(super) session: ClientSession,
+    pub(super) trusted: PeerVerified,
     pub(super) suite: &'static Suite,
-    schedule: PskSchedule,
+    pub(super) schedule: PskSchedule,
 }
 
 impl Offered {
     /// A ticket that this ClientHello could resume with: `None` where version or hash do not fit.
-    pub(super) fn new(session: ClientSession, suites: &[CipherSuite]) -> Option<Self> {
+    pub(super) fn new(session: ClientSession, trusted: PeerVerified, suites: &[CipherSuite]) -> Option<Self> {
         let state = &session.parts().state;
         let suite = suites::suite(state.cipher_suite)?;
         let usable = state.version == ProtocolVersion::TLS13
@@ -51,13 +58,36 @@ impl Offered {
             return None;
         }
         let schedule = PskSchedule::new(suite.hash, &state.secret, PskOrigin::Resumption);
-        Some(Self { session, suite, schedule })
+        Some(Self { session, trusted, suite, schedule })
     }
+}
 
-    /// The early schedule of a handshake that the server resumes.
-    pub(super) fn into_schedule(self) -> PskSchedule {
-        self.schedule
+/// The newest session with this server that can still be used: not expired, and with a chain that the verifier
+/// accepts for the name today (its roots may have changed). A cache that fails costs a full handshake.
+pub(super) async fn take_session(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+) -> Option<(ClientSession, PeerVerified)> {
+    let cache = config.session_cache.as_ref()?;
+    let key = SessionKey { server: server_name.clone(), security_domain: config.security_domain };
+    let context = Arc::clone(&peer.context);
+    let taken = peer.ask(CACHE, cache.take(&key, &context)).await;
+    let session = unless_failed(CACHE, taken)?;
+    if session.is_expired(config.common.clock.now_ms()) {
+        return None;
     }
+    let trusted = verify_server_chain(peer, config, server_name, session.peer_chain()?).await.ok()?;
+    Some((session, trusted))
+}
+
+/// Forgets the sessions with this server, of which one could not be resumed.
+pub(super) async fn forget_sessions(peer: &mut Peer<'_>, config: &ClientSettings, server_name: &ServerName<'static>) {
+    let Some(cache) = &config.session_cache else { return };
+    let key = SessionKey { server: server_name.clone(), security_domain: config.security_domain };
+    let context = Arc::clone(&peer.context);
+    let removed = peer.ask(CACHE, cache.remove(&key, &context)).await;
+    unless_failed(CACHE, removed.map(Some));
 }
 
 /// Sends a ClientHello whose last extension offers this ticket: the binder covers all before itself and what is in
@@ -95,12 +125,22 @@ pub(super) struct Resumed {
     pub(super) schedule: PskSchedule,
 }
 
-/// The hash that the binders of this ClientHello are made over: all messages so far without its binders. `message` is
-/// the ClientHello with its header, `peer.transcript` what went before it.
-pub(super) fn binder_hash(peer: &Peer<'_>, hello: &ClientHello, suite: &Suite, message: &[u8]) -> Option<HashValue> {
+/// The hash that the binders of this ClientHello are made over (section 4.2.11.2): all messages so far without the
+/// binders. `message` is the ClientHello with its header, `before` what went before it.
+pub(super) fn binder_hash(
+    before: &Transcript,
+    hello: &ClientHello,
+    suite: &Suite,
+    message: &[u8],
+) -> Option<HashValue> {
     let binders_len = hello.extensions.pre_shared_key.as_ref()?.binders_len();
-    let before = message.get(..message.len().checked_sub(binders_len)?)?;
-    Some(peer.transcript.hash_with_suffix(suite.hash, before))
+    let without_binders = message.get(..message.len().checked_sub(binders_len)?)?;
+    Some(before.hash_with_suffix(suite.hash, without_binders))
+}
+
+/// The same for the first ClientHello, the only message in the transcript.
+pub(super) fn first_binder_hash(transcript: &Transcript, hello: &ClientHello, suite: &Suite) -> Option<HashValue> {
+    binder_hash(&Transcript::new(), hello, suite, transcript.buffered()?)
 }
 
 /// The first of the client's tickets that can be resumed. Everything that is wrong with a ticket means a full
@@ -120,7 +160,7 @@ pub(super) async fn select_psk(
     if !hello.extensions.psk_key_exchange_modes.is_some_and(|modes| modes.psk_dhe_ke) {
         return Ok(None);
     }
-    let now = config.common.now_ms();
+    let now = config.common.clock.now_ms();
     for (selected, (identity, binder)) in psks.identities.iter().zip(&psks.binders).take(MAX_TRIED).enumerate() {
         let Some(session) = open_ticket(peer, &identity.identity, config).await else { continue };
         let state = &session.state;
@@ -149,58 +189,60 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
     let bytes = match &config.session_store {
         Some(store) => {
             let taken = peer.ask("ServerSessionStore", store.take(ticket, &context)).await;
-            super::chain::unless_failed("ServerSessionStore", taken)?
+            unless_failed("ServerSessionStore", taken)?
         }
         None => {
             let id = ticket::key_id(ticket)?;
             let found = peer.ask("TicketKeys", config.ticket_keys.opening_key(id, &context)).await;
-            let key = super::chain::unless_failed("TicketKeys", found)?;
+            let key = unless_failed("TicketKeys", found)?;
             ticket::open(Purpose::Ticket, &key.secret, ticket)?
         }
     };
     ServerSession::from_bytes(&bytes).ok()
 }
 
-/// What a ticket has to say, but for its own secret.
-pub(super) struct TicketTemplate {
-    pub(super) cipher_suite: CipherSuite,
-    pub(super) alpn: Option<Vec<u8>>,
-    pub(super) server_name: Option<String>,
+/// How many tickets this client is given: as many as it asks for, within reason (RFC 9149), else as configured; none
+/// to one that could not use them (section 4.2.9).
+pub(super) fn tickets_wanted(hello: &ClientHello, resumed: bool, config: &ServerSettings) -> u8 {
+    if config.tickets == 0 || !hello.extensions.psk_key_exchange_modes.is_some_and(|modes| modes.psk_dhe_ke) {
+        return 0;
+    }
+    match hello.extensions.ticket_request {
+        Some(request) if resumed => request.resumption_count.min(MAX_TICKETS),
+        Some(request) => request.new_session_count.min(MAX_TICKETS),
+        None => config.tickets,
+    }
 }
 
-/// Makes tickets and queues them: as many as the client wants, or as we are configured to (section 4.6.1).
+/// Makes tickets and sends them (section 4.6.1). The client's Finished is in the transcript, and the application keys
+/// are in force.
 pub(super) async fn send_new_session_tickets(
     peer: &mut Peer<'_>,
-    hello_wants: Option<u8>,
-    template: &TicketTemplate,
-    resumption: ResumptionSecret,
+    count: u8,
+    negotiated: &Negotiated,
+    resumption: &ResumptionSecret,
     config: &ServerSettings,
-    _: &FinishedVerified,
 ) -> Result<(), Error> {
-    let count = hello_wants.unwrap_or(config.tickets).min(config.tickets.max(MAX_TICKETS));
-    if config.tickets == 0 {
-        return Ok(());
-    }
     for number in 0..count {
         let mut random = HandshakeRandom::new()?;
         let nonce = [number];
         let session = ServerSession {
             state: SessionState {
                 version: ProtocolVersion::TLS13,
-                cipher_suite: template.cipher_suite,
+                cipher_suite: negotiated.cipher_suite,
                 secret: resumption.psk(&nonce)?,
-                made_at: config.common.now_ms(),
+                made_at: config.common.clock.now_ms(),
                 lifetime: config.session_lifetime,
                 age_add: u32::from_be_bytes(random.take()?),
                 max_early_data: 0,
-                alpn: template.alpn.clone(),
-                server_name: template.server_name.clone(),
+                alpn: negotiated.alpn.clone(),
+                server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
                 peer_chain: None,
                 extra: Vec::new(),
             },
         };
-        let Some(ticket) = make_ticket(peer, &session, &mut random, config).await else { return Ok(()) };
+        let Some(ticket) = make_ticket(peer, &session, &mut random, config).await else { break };
         let message = NewSessionTicket {
             lifetime: session.state.lifetime,
             age_add: session.state.age_add,
@@ -209,11 +251,12 @@ pub(super) async fn send_new_session_tickets(
             max_early_data_size: None,
             extension_types: Vec::new(),
         };
+        // It is no part of the transcript any more.
         let mut bytes = Vec::new();
         encode_message(&message, &mut bytes);
-        peer.queue_after_handshake(&bytes)?;
+        peer.output.queue(ContentType::HANDSHAKE, &bytes)?;
     }
-    Ok(())
+    peer.flush().await
 }
 
 /// The ticket itself: the session sealed, or a name for it in the store. `None` where that cannot be had.
@@ -230,12 +273,12 @@ async fn make_ticket(
             let id = random.take::<32>().ok()?;
             let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
             let put = peer.ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context)).await;
-            super::chain::unless_failed("ServerSessionStore", put.map(Some))?;
+            unless_failed("ServerSessionStore", put.map(Some))?;
             Some(id.to_vec())
         }
         None => {
             let key = peer.ask("TicketKeys", config.ticket_keys.sealing_key(&context)).await;
-            let key = super::chain::unless_failed("TicketKeys", key)?;
+            let key = unless_failed("TicketKeys", key)?;
             ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes)
         }
     }
