@@ -14,8 +14,11 @@ mod negotiated;
 mod peer;
 mod record;
 mod registry;
+mod session;
 #[cfg(test)]
 mod test_vectors;
+#[cfg_attr(not(test), expect(dead_code, reason = "no handshake resumes yet"))]
+mod ticket;
 mod transcript;
 mod verify;
 mod wire;
@@ -32,9 +35,10 @@ pub use error::{
 pub use handshake::{accept, connect};
 pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
-    ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, NoReplayGuard, NoSessions,
-    PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey, ReplayGuard, ServerSessionStore,
-    SessionKey, TicketKey, TicketKeys, VerifyRequest, WebPkiVerifier,
+    ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, MemoryReplayGuard,
+    NoReplayGuard, NoSessions, PeerChain, PeerVerified, PeerVerifier, PinnedCertificate, PrivateKey,
+    ReplayGuard, RotatingTicketKeys, ServerSessionStore, SessionKey, StoredSession, TicketKey, TicketKeys,
+    VerifyRequest, WebPkiVerifier,
 };
 pub use messages::client_hello::ClientHello;
 pub use negotiated::{EarlyData, Negotiated};
@@ -46,4 +50,6 @@ pub use registry::{
 };
 pub use rustls_pki_types as pki_types;
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+pub use session::ClientSession;
 pub use verify::RootStore;
+pub use zeroize::Zeroizing;

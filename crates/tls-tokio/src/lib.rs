@@ -6,6 +6,7 @@
 //! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
 //!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
 //! - An idle connection holds no buffers.
+//! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
 //!
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
 //! and for shutdown.
@@ -16,6 +17,7 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod session_cache;
 mod shutdown;
 mod split;
 mod stream;
@@ -26,6 +28,7 @@ pub use connector::TlsConnector;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;

@@ -30,6 +30,7 @@ const FIXED_INFO_LEN: usize = 2 + 1 + LABEL_PREFIX.len() + MAX_FIXED_LABEL_LEN +
 const MAX_BLOCKS: usize = 255;
 
 /// A secret of at most [`MAX_HASH_LEN`] bytes: wiped when dropped, never shown.
+#[derive(Clone)]
 pub(crate) struct Secret {
     bytes: [u8; MAX_HASH_LEN],
     len: u8,
@@ -37,7 +38,6 @@ pub(crate) struct Secret {
 
 impl Secret {
     /// A secret that came from outside, such as a PSK out of a ticket. `None` if it is longer than any hash.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sessions are not resumed yet"))]
     pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
         (slice.len() <= MAX_HASH_LEN).then(|| Self::copy_of(slice))
     }

@@ -8,6 +8,7 @@ pub(crate) mod prf;
 pub(crate) mod random;
 pub(crate) mod sign;
 pub(crate) mod suites;
+pub(crate) mod ticket_seal;
 pub(crate) mod verification;
 
 /// Whether two byte strings are equal, in time that depends on their lengths only.

@@ -6,7 +6,9 @@
 
 mod certificates;
 mod key_log;
+mod replay_guard;
 mod sessions;
+mod ticket_keys;
 mod verifier;
 
 use core::any::Any;
@@ -16,7 +18,7 @@ use core::net::SocketAddr;
 use core::pin::Pin;
 use std::sync::Arc;
 
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{ServerName, UnixTime};
 
 use crate::error::{CertificateError, HookError};
 use crate::messages::client_hello::ClientHello;
@@ -24,11 +26,15 @@ use crate::registry::SignatureScheme;
 
 pub use certificates::{CertifiedKey, MemoryCertificates};
 pub use key_log::{KeyLog, KeyLogFile};
+pub use replay_guard::MemoryReplayGuard;
 pub use sessions::{
-    ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey, TicketKey,
-    TicketKeys,
+    ClientSessionCache, NoReplayGuard, NoSessions, ReplayGuard, ServerSessionStore, SessionKey,
+    StoredSession, TicketKey, TicketKeys,
 };
+pub use ticket_keys::RotatingTicketKeys;
 pub use verifier::{AcceptAnyCertificate, PinnedCertificate, WebPkiVerifier};
+
+pub use crate::verify::PeerChain;
 
 /// An answer that is ready now (no allocation) or will be later.
 ///
@@ -215,30 +221,6 @@ pub enum ExpectedPeer<'a> {
     Server(&'a ServerName<'static>),
     /// A client; it has no expected name.
     Client,
-}
-
-/// A certificate chain as the peer presented it, with what was stapled to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PeerChain {
-    /// The certificates, the end entity's first.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// The OCSP response for the end entity (RFC 6066 section 8), DER, not parsed.
-    pub ocsp_response: Option<Vec<u8>>,
-    /// The SignedCertificateTimestampList of the end entity (RFC 6962 section 3.3), not parsed.
-    pub scts: Option<Vec<u8>>,
-}
-
-impl PeerChain {
-    /// A chain without staples.
-    #[must_use]
-    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Self {
-        Self {
-            certificates,
-            ocsp_response: None,
-            scts: None,
-        }
-    }
 }
 
 /// Proof that a [`PeerVerifier`] accepted a chain. Only a verifier has a reason to make one.

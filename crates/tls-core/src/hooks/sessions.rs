@@ -1,7 +1,7 @@
 //! Where sessions, ticket keys and used early data are remembered.
 //!
-//! The traits are complete so that stores can be written against them. Sessions are not resumed yet, so no handshake
-//! asks them so far.
+//! A hook of this kind that fails or is slow costs a full handshake, never a failed one. Sessions are not resumed
+//! yet, so no handshake asks them so far.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,7 +10,9 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::{Answer, ConnectionContext};
-use crate::error::HookError;
+use crate::crypto::random;
+use crate::error::{Error, HookError};
+use crate::session::ClientSession;
 
 /// Under what a client keeps a session: the server, and the security domain of the configuration that made it
 /// (roots, verifier, client certificate, ALPN), so that a cache can be shared safely.
@@ -23,24 +25,30 @@ pub struct SessionKey {
 }
 
 /// A client's memory of sessions. A failing or slow cache means a full handshake, never a failed one.
+///
+/// Sessions can be kept outside the process as [`ClientSession::to_bytes`] gives them; those bytes contain secrets,
+/// so that a cache others can read must encrypt them.
 pub trait ClientSessionCache: fmt::Debug + Send + Sync {
-    /// Takes out the newest session for this server. A TLS 1.3 ticket is handed out once.
+    /// The newest session for this server that has not expired.
+    ///
+    /// A session that [`ClientSession::is_single_use`] is taken out: of several callers at most one gets it. Any
+    /// other stays.
     fn take<'a>(
         &'a self,
         key: &'a SessionKey,
         context: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+    ) -> Answer<'a, Result<Option<ClientSession>, HookError>>;
 
-    /// Keeps a serialised session for at most `lifetime`.
+    /// Keeps a session until it expires, or longer ago than the cache cares to remember. A server may give several
+    /// per connection.
     fn put<'a>(
         &'a self,
         key: &'a SessionKey,
-        session: Vec<u8>,
-        lifetime: Duration,
+        session: ClientSession,
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<(), HookError>>;
 
-    /// Forgets all sessions for this server; that there are none is no error.
+    /// Forgets all sessions for this server, because one could not be resumed; that there are none is no error.
     fn remove<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -48,31 +56,30 @@ pub trait ClientSessionCache: fmt::Debug + Send + Sync {
     ) -> Answer<'a, Result<(), HookError>>;
 }
 
-/// A server's memory of sessions by id.
+/// A server's memory of sessions by id: for TLS 1.2 session ids, and for tickets that are no more than an id.
+///
+/// The bytes of a session contain its secret, in plain: a store outside the process must encrypt and authenticate
+/// them under a key which the store does not have. Bytes that come back changed cost at most a full handshake, but
+/// whoever can write them can choose who the client is.
 pub trait ServerSessionStore: fmt::Debug + Send + Sync {
-    /// Keeps a serialised session for at most `lifetime`.
+    /// Keeps the bytes of a session for at most `lifetime`, in the place of what was kept under this id.
     fn put<'a>(
         &'a self,
         id: &'a [u8],
-        session: Vec<u8>,
+        session: Zeroizing<Vec<u8>>,
         lifetime: Duration,
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<(), HookError>>;
 
     /// Looks a session up and keeps it (TLS 1.2).
-    fn get<'a>(
-        &'a self,
-        id: &'a [u8],
-        context: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+    fn get<'a>(&'a self, id: &'a [u8], context: &'a ConnectionContext) -> StoredSession<'a>;
 
     /// Takes a session out: of several callers at most one gets it (TLS 1.3).
-    fn take<'a>(
-        &'a self,
-        id: &'a [u8],
-        context: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>>;
+    fn take<'a>(&'a self, id: &'a [u8], context: &'a ConnectionContext) -> StoredSession<'a>;
 }
+
+/// What a [`ServerSessionStore`] answers: the bytes of a session, if it has them.
+pub type StoredSession<'a> = Answer<'a, Result<Option<Zeroizing<Vec<u8>>>, HookError>>;
 
 /// A key that seals session tickets, with the id that stands in front of each ticket.
 #[derive(Clone)]
@@ -81,6 +88,20 @@ pub struct TicketKey {
     pub id: [u8; 16],
     /// The secret itself; wiped when dropped.
     pub secret: Zeroizing<[u8; 32]>,
+}
+
+impl TicketKey {
+    /// A new key with a new id, both random.
+    ///
+    /// # Errors
+    /// The system has no random bytes to give.
+    pub fn generate() -> Result<Self, Error> {
+        let mut id = [0; 16];
+        let mut secret = Zeroizing::new([0; 32]);
+        random::fill(&mut id)?;
+        random::fill(&mut *secret)?;
+        Ok(Self { id, secret })
+    }
 }
 
 impl fmt::Debug for TicketKey {
@@ -128,15 +149,14 @@ impl ClientSessionCache for NoSessions {
         &'a self,
         _: &'a SessionKey,
         _: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+    ) -> Answer<'a, Result<Option<ClientSession>, HookError>> {
         Answer::Now(Ok(None))
     }
 
     fn put<'a>(
         &'a self,
         _: &'a SessionKey,
-        _: Vec<u8>,
-        _: Duration,
+        _: ClientSession,
         _: &'a ConnectionContext,
     ) -> Answer<'a, Result<(), HookError>> {
         Answer::Now(Ok(()))
@@ -155,26 +175,18 @@ impl ServerSessionStore for NoSessions {
     fn put<'a>(
         &'a self,
         _: &'a [u8],
-        _: Vec<u8>,
+        _: Zeroizing<Vec<u8>>,
         _: Duration,
         _: &'a ConnectionContext,
     ) -> Answer<'a, Result<(), HookError>> {
         Answer::Now(Ok(()))
     }
 
-    fn get<'a>(
-        &'a self,
-        _: &'a [u8],
-        _: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+    fn get<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> StoredSession<'a> {
         Answer::Now(Ok(None))
     }
 
-    fn take<'a>(
-        &'a self,
-        _: &'a [u8],
-        _: &'a ConnectionContext,
-    ) -> Answer<'a, Result<Option<Vec<u8>>, HookError>> {
+    fn take<'a>(&'a self, _: &'a [u8], _: &'a ConnectionContext) -> StoredSession<'a> {
         Answer::Now(Ok(None))
     }
 }

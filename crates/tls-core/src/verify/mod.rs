@@ -1,5 +1,6 @@
 //! Certificate paths by webpki (RFC 5280), and signatures over the handshake. No other module calls webpki.
 
+mod chain;
 mod der;
 mod roots;
 
@@ -10,6 +11,7 @@ use crate::crypto::verification::{self, Algorithm};
 use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
 use crate::registry::SignatureScheme;
 
+pub use chain::PeerChain;
 pub use roots::RootStore;
 
 /// More certificates in one chain than any real one has; webpki bounds the work per path, this bounds the paths.
