@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, HandshakeFailure, HandshakeTimeout};
 use crate::link::IoLink;
+use crate::session_keeper::SessionKeeper;
 use crate::stream::TlsStream;
 
 /// How long a handshake may take unless the caller says otherwise: hooks and the closing alert included.
@@ -46,6 +47,14 @@ impl Role<'_> {
         }
     }
 
+    /// Keeps the sessions of a client that has a cache.
+    fn session_keeper(&self, context: &ConnectionContext) -> Option<Box<SessionKeeper>> {
+        match self {
+            Self::Connect { config, server_name } => SessionKeeper::new(config, server_name, context.clone()),
+            Self::Accept { .. } => None,
+        }
+    }
+
     async fn run(&self, peer: &mut Peer<'_>) -> Result<Connection, tls_core::Error> {
         match self {
             Self::Connect { config, server_name } => connect(peer, config, server_name).await,
@@ -67,11 +76,14 @@ where
     let started = Instant::now();
     let deadline = limit.and_then(|limit| started.checked_add(limit));
     let mut link = IoLink(&mut io);
+    let sessions = role.session_keeper(&context);
     let mut peer = Peer::new(role.side(), &mut link, context);
 
     let ended = within(deadline, pin!(role.run(&mut peer))).await;
     let error = match ended {
-        Some(Ok(connection)) => return Ok(TlsStream::new(io, connection, started.elapsed())),
+        Some(Ok(connection)) => {
+            return Ok(TlsStream::new(io, connection, started.elapsed(), sessions));
+        }
         Some(Err(error)) => error,
         None => {
             let error = Error::Timeout(HandshakeTimeout {

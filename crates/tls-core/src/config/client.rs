@@ -9,8 +9,8 @@ use super::{Common, common_builder_methods};
 use crate::crypto::{hash, random};
 use crate::error::ConfigError;
 use crate::hooks::{
-    AcceptAnyCertificate, CertificateResolver, CertifiedKey, ClientSessionCache, KeyLog, SessionKey, MemoryCertificates, PeerVerifier,
-    PinnedCertificate, WebPkiVerifier,
+    AcceptAnyCertificate, CertificateResolver, CertifiedKey, ClientSessionCache, KeyLog, MemoryCertificates,
+    PeerVerifier, PinnedCertificate, SessionKey, WebPkiVerifier,
 };
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
@@ -68,7 +68,10 @@ impl ClientConfig {
     /// Under what sessions with this server are kept.
     #[must_use]
     pub fn session_key(&self, server: &ServerName<'static>) -> SessionKey {
-        SessionKey { server: server.clone(), security_domain: self.0.security_domain }
+        SessionKey {
+            server: server.clone(),
+            security_domain: self.0.security_domain,
+        }
     }
 
     /// Starts a configuration. It needs a verifier: [`ClientConfigBuilder::roots`] is the usual one.

@@ -9,13 +9,13 @@ use rustls_pki_types::UnixTime;
 use super::{Common, common_builder_methods};
 use crate::error::{ConfigError, HookError};
 use crate::hooks::{
-    Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates, RotatingTicketKeys,
-    ServerSessionStore, TicketKeys,
+    Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates,
+    RotatingTicketKeys, ServerSessionStore, TicketKeys,
 };
 use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
-use crate::session::MAX_LIFETIME;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::session::MAX_LIFETIME;
 
 /// How a server behaves. Cheap to clone; made by [`ServerConfig::builder`].
 ///
@@ -147,7 +147,9 @@ impl ServerConfigBuilder {
 
     /// How long a session may be resumed, at most seven days (section 4.6.1). Default: one day.
     pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
-        self.session_lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).min(MAX_LIFETIME);
+        self.session_lifetime = u32::try_from(lifetime.as_secs())
+            .unwrap_or(u32::MAX)
+            .min(MAX_LIFETIME);
         self
     }
 
@@ -185,7 +187,9 @@ impl ServerConfigBuilder {
             require_extended_main_secret: self.require_extended_main_secret,
             tickets: self.tickets,
             session_lifetime: self.session_lifetime,
-            ticket_keys: self.ticket_keys.unwrap_or_else(|| Arc::new(RotatingTicketKeys::new())),
+            ticket_keys: self
+                .ticket_keys
+                .unwrap_or_else(|| Arc::new(RotatingTicketKeys::new())),
             session_store: self.session_store,
         })))
     }

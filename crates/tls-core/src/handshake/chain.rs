@@ -103,7 +103,11 @@ pub(super) async fn verify_server_chain(
     server_name: &ServerName<'static>,
     chain: &PeerChain,
 ) -> Result<PeerVerified, Error> {
-    let request = VerifyRequest::new(chain, ExpectedPeer::Server(server_name), config.common.clock.now());
+    let request = VerifyRequest::new(
+        chain,
+        ExpectedPeer::Server(server_name),
+        config.common.clock.now(),
+    );
     let context = Arc::clone(&peer.context);
     let answer = config.verifier.verify(&request, &context);
     peer.ask("PeerVerifier", answer).await.map_err(Error::from)

@@ -20,8 +20,8 @@ use crate::messages::server_hello::{HelloRetryRequest, ServerHello, ServerHelloM
 use crate::messages::short_bytes::SessionId;
 use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
-use crate::session::ClientSession;
 use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion};
+use crate::session::ClientSession;
 
 /// Runs the whole handshake as a client and returns the established connection.
 ///
@@ -148,8 +148,10 @@ fn send_client_hello(
         // A first handshake has nothing to repeat (RFC 5746 section 3.4).
         renegotiation_info: offers12.then(Vec::new),
         // Without a mode no ticket may be used, and none need be sent (section 4.2.9).
-        psk_key_exchange_modes: (offers13 && config.session_cache.is_some())
-            .then_some(PskModes { psk_ke: false, psk_dhe_ke: true }),
+        psk_key_exchange_modes: (offers13 && config.session_cache.is_some()).then_some(PskModes {
+            psk_ke: false,
+            psk_dhe_ke: true,
+        }),
         ..ClientExtensions::default()
     };
     let mut hello = ClientHello {
@@ -167,7 +169,8 @@ fn send_client_hello(
     };
     // Some servers refuse a first record that says TLS 1.2 (section 5.1).
     peer.output.set_legacy_version(ProtocolVersion::TLS10);
-    let psk = session.and_then(|(session, trusted)| psk13::Offered::new(session, trusted, &hello.cipher_suites));
+    let psk =
+        session.and_then(|(session, trusted)| psk13::Offered::new(session, trusted, &hello.cipher_suites));
     match &psk {
         Some(offered) => psk13::send_client_hello(peer, &mut hello, offered, common.clock.now_ms())?,
         None => peer.send(&hello)?,

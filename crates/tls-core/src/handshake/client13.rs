@@ -43,7 +43,14 @@ pub(super) async fn finish(
             let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
             let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
             let authenticated = Authenticated::ByCertificate((trusted, signed));
-            (Server { chain: Arc::new(chain), scheme: Some(scheme), authenticated }, request)
+            (
+                Server {
+                    chain: Arc::new(chain),
+                    scheme: Some(scheme),
+                    authenticated,
+                },
+                request,
+            )
         }
     };
     let finished = keys.read_finished(peer).await?;
@@ -73,7 +80,13 @@ pub(super) async fn finish(
     let sessions = config.session_cache.is_some().then(|| {
         let resumption = keys.into_resumption(peer);
         let server_name = server_name.to_str().into_owned();
-        TicketReader::new(resumption, suite, &negotiated, server_name, config.common.clock.clone())
+        TicketReader::new(
+            resumption,
+            suite,
+            &negotiated,
+            server_name,
+            config.common.clock.clone(),
+        )
     });
     let connection = establish(peer, suite, secrets, negotiated, finished, server.authenticated);
     Ok(connection.with_ticket_reader(sessions))
@@ -88,16 +101,29 @@ struct Server {
 }
 
 /// The session that the server resumes, if it says so, and the schedule that goes with it (section 4.2.11).
-fn accepted_session(offer: &mut Offer, hello: &ServerHello) -> Result<(Option<Server>, EarlySchedule), Error> {
+fn accepted_session(
+    offer: &mut Offer,
+    hello: &ServerHello,
+) -> Result<(Option<Server>, EarlySchedule), Error> {
     let suite = offer.suite()?;
     let Some(selected) = hello.extensions.pre_shared_key else {
         return Ok((None, EarlySchedule::without_psk(suite.hash)));
     };
     // One was offered, perhaps not again after a HelloRetryRequest.
-    let offered = offer.psk.take().filter(|offered| selected == 0 && offered.suite.hash == suite.hash);
+    let offered = offer
+        .psk
+        .take()
+        .filter(|offered| selected == 0 && offered.suite.hash == suite.hash);
     let offered = offered.ok_or(Misbehaviour::NotOffered("PSK"))?;
-    let chain = offered.session.shared_peer_chain().ok_or(Misbehaviour::NotOffered("PSK"))?;
-    let server = Server { chain, scheme: None, authenticated: Authenticated::BySession(offered.trusted) };
+    let chain = offered
+        .session
+        .shared_peer_chain()
+        .ok_or(Misbehaviour::NotOffered("PSK"))?;
+    let server = Server {
+        chain,
+        scheme: None,
+        authenticated: Authenticated::BySession(offered.trusted),
+    };
     Ok((Some(server), offered.schedule.into_early()))
 }
 

@@ -140,7 +140,7 @@ pub(super) enum Authenticated {
     /// By a chain that the verifier accepted, and a signature by its key.
     ByCertificate((PeerVerified, HandshakeSignatureVerified)),
     /// By the secret of a session with a peer that the verifier accepts today.
-    BySession(#[expect(dead_code, reason = "a proof is shown, not read")] PeerVerified),
+    BySession(PeerVerified),
     /// Not at all: a client that was not asked.
     Anonymous,
 }

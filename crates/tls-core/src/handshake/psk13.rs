@@ -15,11 +15,11 @@ use crate::error::{Error, Misbehaviour};
 use crate::hooks::{PeerVerified, SessionKey};
 use crate::key_schedule::{PskOrigin, PskSchedule, ResumptionSecret};
 use crate::messages::client_hello::ClientHello;
+use crate::messages::encode_message;
 use crate::messages::new_session_ticket::NewSessionTicket;
 use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
-use crate::messages::encode_message;
-use crate::peer::Peer;
 use crate::negotiated::Negotiated;
+use crate::peer::Peer;
 use crate::registry::{CipherSuite, ContentType, ProtocolVersion};
 use crate::session::{ClientSession, ServerSession, SessionState};
 use crate::ticket::{self, Purpose};
@@ -53,12 +53,20 @@ impl Offered {
         let state = &session.parts().state;
         let suite = suites::suite(state.cipher_suite)?;
         let usable = state.version == ProtocolVersion::TLS13
-            && suites.iter().filter_map(|id| suites::suite(*id)).any(|offered| offered.hash == suite.hash);
+            && suites
+                .iter()
+                .filter_map(|id| suites::suite(*id))
+                .any(|offered| offered.hash == suite.hash);
         if !usable {
             return None;
         }
         let schedule = PskSchedule::new(suite.hash, &state.secret, PskOrigin::Resumption);
-        Some(Self { session, trusted, suite, schedule })
+        Some(Self {
+            session,
+            trusted,
+            suite,
+            schedule,
+        })
     }
 }
 
@@ -70,21 +78,35 @@ pub(super) async fn take_session(
     server_name: &ServerName<'static>,
 ) -> Option<(ClientSession, PeerVerified)> {
     let cache = config.session_cache.as_ref()?;
-    let key = SessionKey { server: server_name.clone(), security_domain: config.security_domain };
+    let key = SessionKey {
+        server: server_name.clone(),
+        security_domain: config.security_domain,
+    };
     let context = Arc::clone(&peer.context);
     let taken = peer.ask(CACHE, cache.take(&key, &context)).await;
     let session = unless_failed(CACHE, taken)?;
     if session.is_expired(config.common.clock.now_ms()) {
         return None;
     }
-    let trusted = verify_server_chain(peer, config, server_name, session.peer_chain()?).await.ok()?;
+    let trusted = verify_server_chain(peer, config, server_name, session.peer_chain()?)
+        .await
+        .ok()?;
     Some((session, trusted))
 }
 
 /// Forgets the sessions with this server, of which one could not be resumed.
-pub(super) async fn forget_sessions(peer: &mut Peer<'_>, config: &ClientSettings, server_name: &ServerName<'static>) {
-    let Some(cache) = &config.session_cache else { return };
-    let key = SessionKey { server: server_name.clone(), security_domain: config.security_domain };
+pub(super) async fn forget_sessions(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+) {
+    let Some(cache) = &config.session_cache else {
+        return;
+    };
+    let key = SessionKey {
+        server: server_name.clone(),
+        security_domain: config.security_domain,
+    };
     let context = Arc::clone(&peer.context);
     let removed = peer.ask(CACHE, cache.remove(&key, &context)).await;
     unless_failed(CACHE, removed.map(Some));
@@ -108,7 +130,10 @@ pub(super) fn send_client_hello(
     let mut bytes = Vec::new();
     encode_message(hello, &mut bytes);
     bytes.truncate(bytes.len().saturating_sub(psks.binders_len()));
-    let binder = offered.schedule.binder().mac(&peer.transcript.hash_with_suffix(hash, &bytes));
+    let binder = offered
+        .schedule
+        .binder()
+        .mac(&peer.transcript.hash_with_suffix(hash, &bytes));
     psks.binders = vec![binder.as_bytes().to_vec()];
     psks.put_binders(&mut bytes);
     hello.extensions.pre_shared_key = Some(psks);
@@ -139,7 +164,11 @@ pub(super) fn binder_hash(
 }
 
 /// The same for the first ClientHello, the only message in the transcript.
-pub(super) fn first_binder_hash(transcript: &Transcript, hello: &ClientHello, suite: &Suite) -> Option<HashValue> {
+pub(super) fn first_binder_hash(
+    transcript: &Transcript,
+    hello: &ClientHello,
+    suite: &Suite,
+) -> Option<HashValue> {
     binder_hash(&Transcript::new(), hello, suite, transcript.buffered()?)
 }
 
@@ -153,16 +182,30 @@ pub(super) async fn select_psk(
     alpn: Option<&[u8]>,
     config: &ServerSettings,
 ) -> Result<Option<Resumed>, Error> {
-    let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else { return Ok(None) };
+    let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else {
+        return Ok(None);
+    };
     if psks.binders.len() != psks.identities.len() {
         return Err(Misbehaviour::IllegalParameter("number of binders").into());
     }
-    if !hello.extensions.psk_key_exchange_modes.is_some_and(|modes| modes.psk_dhe_ke) {
+    if !hello
+        .extensions
+        .psk_key_exchange_modes
+        .is_some_and(|modes| modes.psk_dhe_ke)
+    {
         return Ok(None);
     }
     let now = config.common.clock.now_ms();
-    for (selected, (identity, binder)) in psks.identities.iter().zip(&psks.binders).take(MAX_TRIED).enumerate() {
-        let Some(session) = open_ticket(peer, &identity.identity, config).await else { continue };
+    for (selected, (identity, binder)) in psks
+        .identities
+        .iter()
+        .zip(&psks.binders)
+        .take(MAX_TRIED)
+        .enumerate()
+    {
+        let Some(session) = open_ticket(peer, &identity.identity, config).await else {
+            continue;
+        };
         let state = &session.state;
         let fits = state.version == ProtocolVersion::TLS13
             && suites::suite(state.cipher_suite).is_some_and(|of| of.hash == suite.hash)
@@ -178,7 +221,11 @@ pub(super) async fn select_psk(
             return Err(Misbehaviour::BadBinder.into());
         }
         let selected = u16::try_from(selected).unwrap_or(0);
-        return Ok(Some(Resumed { selected, session, schedule }));
+        return Ok(Some(Resumed {
+            selected,
+            session,
+            schedule,
+        }));
     }
     Ok(None)
 }
@@ -193,9 +240,11 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
         }
         None => {
             let id = ticket::key_id(ticket)?;
-            let found = peer.ask("TicketKeys", config.ticket_keys.opening_key(id, &context)).await;
+            let found = peer
+                .ask("TicketKeys", config.ticket_keys.opening_key(id, &context))
+                .await;
             let key = unless_failed("TicketKeys", found)?;
-            ticket::open(Purpose::Ticket, &key.secret, ticket)?
+            ticket::open(Purpose::Ticket, id, &key.secret, ticket)?
         }
     };
     ServerSession::from_bytes(&bytes).ok()
@@ -204,7 +253,12 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
 /// How many tickets this client is given: as many as it asks for, within reason (RFC 9149), else as configured; none
 /// to one that could not use them (section 4.2.9).
 pub(super) fn tickets_wanted(hello: &ClientHello, resumed: bool, config: &ServerSettings) -> u8 {
-    if config.tickets == 0 || !hello.extensions.psk_key_exchange_modes.is_some_and(|modes| modes.psk_dhe_ke) {
+    if config.tickets == 0
+        || !hello
+            .extensions
+            .psk_key_exchange_modes
+            .is_some_and(|modes| modes.psk_dhe_ke)
+    {
         return 0;
     }
     match hello.extensions.ticket_request {
@@ -242,7 +296,9 @@ pub(super) async fn send_new_session_tickets(
                 extra: Vec::new(),
             },
         };
-        let Some(ticket) = make_ticket(peer, &session, &mut random, config).await else { break };
+        let Some(ticket) = make_ticket(peer, &session, &mut random, config).await else {
+            break;
+        };
         let message = NewSessionTicket {
             lifetime: session.state.lifetime,
             age_add: session.state.age_add,
@@ -272,12 +328,16 @@ async fn make_ticket(
         Some(store) => {
             let id = random.take::<32>().ok()?;
             let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
-            let put = peer.ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context)).await;
+            let put = peer
+                .ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context))
+                .await;
             unless_failed("ServerSessionStore", put.map(Some))?;
             Some(id.to_vec())
         }
         None => {
-            let key = peer.ask("TicketKeys", config.ticket_keys.sealing_key(&context)).await;
+            let key = peer
+                .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
+                .await;
             let key = unless_failed("TicketKeys", key)?;
             ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes)
         }

@@ -49,8 +49,12 @@ pub(super) async fn respond(
     let suite = choose_suite(&hello, config.common.suites(ProtocolVersion::TLS13))?;
     let first_binders = psk13::first_binder_hash(&peer.transcript, &hello, suite);
     peer.transcript.start(suite.hash);
-    let Answerable { hello, binder_hash, group, retried } =
-        retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
+    let Answerable {
+        hello,
+        binder_hash,
+        group,
+        retried,
+    } = retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
     let resumed = psk13::select_psk(peer, &hello, binder_hash, suite, alpn.as_deref(), config).await?;
     let chosen = match &resumed {
@@ -184,7 +188,12 @@ async fn retry_if_no_usable_share(
             // Undecryptable records until the client's second flight (section 4.2.10).
             peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
         }
-        return Ok(Answerable { hello, binder_hash, group: *group, retried: false });
+        return Ok(Answerable {
+            hello,
+            binder_hash,
+            group: *group,
+            retried: false,
+        });
     }
     let theirs = hello.extensions.supported_groups.as_deref().unwrap_or_default();
     let Some(&group) = common.groups.iter().find(|group| theirs.contains(group)) else {
@@ -204,7 +213,12 @@ async fn retry_if_no_usable_share(
     peer.input.set_skip_early_data(None);
     peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;
-    Ok(Answerable { hello: second, binder_hash, group, retried: true })
+    Ok(Answerable {
+        hello: second,
+        binder_hash,
+        group,
+        retried: true,
+    })
 }
 
 fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {

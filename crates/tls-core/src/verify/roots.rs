@@ -116,7 +116,12 @@ impl RootStore {
 
 fn anchor_digest(anchor: &TrustAnchor<'_>) -> [u8; 32] {
     let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
-    let digests = [&anchor.subject[..], &anchor.subject_public_key_info[..], constraints].map(sha256);
+    let digests = [
+        &anchor.subject[..],
+        &anchor.subject_public_key_info[..],
+        constraints,
+    ]
+    .map(sha256);
     sha256(&digests.concat())
 }
 
