@@ -5,33 +5,76 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tls_core::{
-    CertifiedKey, ClientConfig, ClientConfigBuilder, NamedGroup, ServerConfig, ServerConfigBuilder,
-    ServerName,
+    CertifiedKey, ClientConfig, ClientConfigBuilder, HandshakeType, NamedGroup, ProtocolVersion,
+    ServerConfig, ServerConfigBuilder, ServerName, Side,
 };
 use tls_tokio::{HandshakeFailure, TlsAcceptor, TlsConnector, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
 use crate::pki::{Identity, KeyType, Leaf};
 use crate::script::{Script, ScriptedIo};
+use crate::versions::Only;
 
-/// Which side of a handshake a test looks at.
+/// Which side of a handshake a test looks at, and the version it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Role {
-    Client,
-    Server,
+pub struct Role {
+    side: Side,
+    version: ProtocolVersion,
 }
 
 impl Role {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Client, Self::Server];
+    /// The client.
+    #[must_use]
+    pub const fn client(version: ProtocolVersion) -> Self {
+        let side = Side::Client;
+        Self { side, version }
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(version: ProtocolVersion) -> Self {
+        let side = Side::Server;
+        Self { side, version }
+    }
+
+    /// Both sides.
+    #[must_use]
+    pub const fn both(version: ProtocolVersion) -> [Self; 2] {
+        [Self::client(version), Self::server(version)]
+    }
 
     /// The other one.
     #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
+    pub const fn other(self) -> Self {
+        match self.side {
+            Side::Client => Self::server(self.version),
+            Side::Server => Self::client(self.version),
+        }
+    }
+
+    /// Whether it is the client.
+    #[must_use]
+    pub const fn is_client(self) -> bool {
+        matches!(self.side, Side::Client)
+    }
+
+    /// What this side waits for after so many bytes of those that its peer sends in a handshake. Messages that share
+    /// a record are seen at once, and not before all of it is there.
+    #[must_use]
+    pub fn awaits(self, peer_bytes: &[u8], received: usize) -> HandshakeType {
+        let lengths: Vec<_> = records(peer_bytes)
+            .iter()
+            .map(|record| 5 + record.length)
+            .collect();
+        let is_tls12 = self.version == ProtocolVersion::TLS12;
+        match self.side {
+            Side::Server if received < lengths[0] => HandshakeType::CLIENT_HELLO,
+            Side::Server if is_tls12 && received < lengths[0] + lengths[1] => {
+                HandshakeType::CLIENT_KEY_EXCHANGE
+            }
+            Side::Client if received < lengths[0] => HandshakeType::SERVER_HELLO,
+            Side::Client if !is_tls12 => HandshakeType::ENCRYPTED_EXTENSIONS,
+            _ => HandshakeType::FINISHED,
         }
     }
 
@@ -47,14 +90,14 @@ impl Role {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        match self {
-            Self::Client => {
-                connector()
+        match self.side {
+            Side::Client => {
+                connector(self.version)
                     .handshake_timeout(limit)
                     .connect(server_name(), io)
                     .await
             }
-            Self::Server => acceptor().handshake_timeout(limit).accept(io).await,
+            Side::Server => acceptor().handshake_timeout(limit).accept(io).await,
         }
     }
 }
@@ -95,14 +138,25 @@ pub fn server_builder() -> ServerConfigBuilder {
     ServerConfig::builder().certificate(certified_key())
 }
 
-/// From [`client_builder`].
+/// From [`client_builder`], for one version.
 ///
 /// # Panics
 /// If the configuration is refused.
 #[must_use]
-pub fn connector() -> TlsConnector {
-    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
-    let config = CONFIG.get_or_init(|| client_builder().build().expect("a good configuration"));
+pub fn connector(version: ProtocolVersion) -> TlsConnector {
+    static CONFIGS: [OnceLock<ClientConfig>; 2] = [OnceLock::new(), OnceLock::new()];
+    let [tls12, tls13] = &CONFIGS;
+    let config = if version == ProtocolVersion::TLS12 {
+        tls12
+    } else {
+        tls13
+    };
+    let config = config.get_or_init(|| {
+        client_builder()
+            .only(version)
+            .build()
+            .expect("a good configuration")
+    });
     TlsConnector::new(config.clone())
 }
 
@@ -127,15 +181,15 @@ pub fn scripted(script: Script) -> (ScriptedIo<DuplexStream>, DuplexStream) {
 ///
 /// # Panics
 /// If it fails.
-pub async fn establish<C, S>(client: C, server: S) -> (TlsStream<C>, TlsStream<S>)
+pub async fn establish<C, S>(version: ProtocolVersion, client: C, server: S) -> (TlsStream<C>, TlsStream<S>)
 where
     C: AsyncRead + AsyncWrite + Unpin + Send,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let limit = Some(Duration::from_secs(10));
     let (client, server) = tokio::join!(
-        Role::Client.handshake(client, limit),
-        Role::Server.handshake(server, limit)
+        Role::client(version).handshake(client, limit),
+        Role::server(version).handshake(server, limit)
     );
     (
         client.expect("the client's handshake"),
@@ -146,7 +200,7 @@ where
 /// A record as it is on the wire: its type, and the length of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireRecord {
-    /// `content_type` of the header: 23 for all that is protected.
+    /// `content_type` of the header: in TLS 1.3 23 for all that is protected.
     pub content_type: u8,
     /// Bytes after the header.
     pub length: usize,

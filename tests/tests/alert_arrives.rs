@@ -11,16 +11,36 @@
 
 use std::time::Duration;
 
-use tls_core::{AlertDescription, ErrorKind};
+use tls_core::{AlertDescription, ErrorKind, ProtocolVersion};
+use tls_tests::both_versions;
 use tls_tests::pki::{KeyType, Leaf};
 use tls_tests::script::{Memory, Script, ScriptedIo};
 use tls_tests::sides::{
     Role, acceptor, client_builder, connector, records, scripted, server_builder, server_name,
 };
+use tls_tests::versions::Only;
 use tls_tokio::{Error, HandshakeFailure, TlsAcceptor, TlsConnector};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+
+both_versions!(
+    async the_alert_arrives_although_writes_are_pending_at_first,
+    a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most,
+    a_server_reads_why_the_client_refused_its_certificate,
+    a_client_reads_why_the_server_refused_it,
+    plain_http_is_told_nothing_and_can_still_be_answered,
+    a_client_that_meets_something_else_says_so,
+);
+
+mod real {
+    use super::*;
+    both_versions!(
+        real async over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread,
+        over_tcp_the_alert_arrives_although_the_peer_never_stops_sending,
+        both_read_the_alert_of_the_other_over_tcp,
+    );
+}
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
 
@@ -61,9 +81,8 @@ async fn rubbish_peer<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, more: usiz
     got
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_alert_arrives_although_writes_are_pending_at_first() {
-    for role in Role::BOTH {
+async fn the_alert_arrives_although_writes_are_pending_at_first(version: ProtocolVersion) {
+    for role in Role::both(version) {
         for script in [
             Script::new().first_write_pending(),
             Script::new().pending_at_write(1),
@@ -85,17 +104,16 @@ async fn the_alert_arrives_although_writes_are_pending_at_first() {
             );
             let () = subject;
             assert_eq!(got[got.len() - 7..], ALERT, "{role:?}");
-            assert_eq!(records(&got).len(), if role == Role::Client { 2 } else { 1 });
+            assert_eq!(records(&got).len(), if role.is_client() { 2 } else { 1 });
         }
     }
 }
 
-#[tokio::test]
-async fn over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread() {
+async fn over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread(version: ProtocolVersion) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     for round in 0..200 {
-        let role = Role::BOTH[round % 2];
+        let role = Role::both(version)[round % 2];
         // More than one read of the handshake takes, before the failure and after it.
         let peer =
             tokio::spawn(
@@ -113,11 +131,10 @@ async fn over_tcp_the_alert_arrives_200_times_of_200_although_input_is_unread() 
     }
 }
 
-#[tokio::test]
-async fn over_tcp_the_alert_arrives_although_the_peer_never_stops_sending() {
+async fn over_tcp_the_alert_arrives_although_the_peer_never_stops_sending(version: ProtocolVersion) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    for role in Role::BOTH {
+    for role in Role::both(version) {
         let peer = tokio::spawn(async move {
             let (mut read, mut write) = TcpStream::connect(address).await.unwrap().into_split();
             write.write_all(&NOT_A_HELLO).await.unwrap();
@@ -141,19 +158,18 @@ async fn over_tcp_the_alert_arrives_although_the_peer_never_stops_sending() {
 }
 
 /// Bytes that a client writes before it reads.
-async fn client_hello_len() -> u64 {
+async fn client_hello_len(version: ProtocolVersion) -> u64 {
     let io = ScriptedIo::new(Memory::new([]), Script::new());
     let tape = io.tape();
-    Role::Client
+    Role::client(version)
         .handshake(io, LIMIT)
         .await
         .expect_err("nobody is there");
     tape.written().len() as u64
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
-    for role in Role::BOTH {
+async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most(version: ProtocolVersion) {
+    for role in Role::both(version) {
         for (limit, most) in [
             (None, 1000),
             (LIMIT, 1000),
@@ -162,8 +178,8 @@ async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
             // One that does not read the alert, and one that reads it and does not close.
             // One that does not read the alert (a client writes its hello before), one that reads it and does not
             // close, and one that cannot be closed.
-            let before = if role == Role::Client {
-                client_hello_len().await
+            let before = if role.is_client() {
+                client_hello_len(version).await
             } else {
                 0
             };
@@ -191,10 +207,10 @@ async fn a_peer_that_stays_holds_a_failed_handshake_for_a_second_at_most() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_server_reads_why_the_client_refused_its_certificate() {
+async fn a_server_reads_why_the_client_refused_its_certificate(version: ProtocolVersion) {
     let other = Leaf::new(KeyType::Ed25519, &["elsewhere"]).self_signed();
     let config = client_builder()
+        .only(version)
         .dangerously_pin_certificate(other.leaf())
         .build()
         .unwrap();
@@ -208,28 +224,27 @@ async fn a_server_reads_why_the_client_refused_its_certificate() {
     assert_eq!(received(server), AlertDescription::ACCESS_DENIED);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_reads_why_the_server_refused_it() {
+async fn a_client_reads_why_the_server_refused_it(version: ProtocolVersion) {
     let server = TlsAcceptor::new(server_builder().alpn(["h2"]).build().unwrap());
-    let client = TlsConnector::new(client_builder().alpn(["smtp"]).build().unwrap());
+    let client = TlsConnector::new(client_builder().only(version).alpn(["smtp"]).build().unwrap());
     let (a, b) = duplex(4096);
     let (client, server) = tokio::join!(client.connect(server_name(), a), server.accept(b));
     server.expect_err("nothing in common");
     assert_eq!(received(client), AlertDescription::NO_APPLICATION_PROTOCOL);
 }
 
-#[tokio::test]
-async fn both_read_the_alert_of_the_other_over_tcp() {
+async fn both_read_the_alert_of_the_other_over_tcp(version: ProtocolVersion) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let picky = TlsAcceptor::new(server_builder().alpn(["h2"]).build().unwrap());
     let stranger = Leaf::new(KeyType::Ed25519, &["elsewhere"]).self_signed();
     let distrusting = client_builder()
+        .only(version)
         .dangerously_pin_certificate(stranger.leaf())
         .build()
         .unwrap();
     let clients = [
-        TlsConnector::new(client_builder().alpn(["smtp"]).build().unwrap()),
+        TlsConnector::new(client_builder().only(version).alpn(["smtp"]).build().unwrap()),
         TlsConnector::new(distrusting),
     ];
     for round in 0..50 {
@@ -256,8 +271,7 @@ async fn both_read_the_alert_of_the_other_over_tcp() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn plain_http_is_told_nothing_and_can_still_be_answered() {
+async fn plain_http_is_told_nothing_and_can_still_be_answered(version: ProtocolVersion) {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n";
     for script in [
         Script::new(),
@@ -268,7 +282,7 @@ async fn plain_http_is_told_nothing_and_can_still_be_answered() {
         let tape = io.tape();
         peer.write_all(REQUEST).await.unwrap();
         let started = Instant::now();
-        let failure = Role::Server
+        let failure = Role::server(version)
             .handshake(io, LIMIT)
             .await
             .expect_err("it is not TLS");
@@ -294,12 +308,11 @@ async fn plain_http_is_told_nothing_and_can_still_be_answered() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_meets_something_else_says_so() {
+async fn a_client_that_meets_something_else_says_so(version: ProtocolVersion) {
     let (io, mut peer) = scripted(Script::new());
     peer.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
     let tape = io.tape();
-    let failure = connector()
+    let failure = connector(version)
         .connect(server_name(), io)
         .await
         .expect_err("it is not TLS");

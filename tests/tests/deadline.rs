@@ -15,16 +15,31 @@ use std::time::Duration;
 use tls_core::{
     Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey, ClientHello,
     ConfigSelector, ConnectionContext, HandshakeType, HookError, PeerVerified, PeerVerifier, Phase,
-    PrivateKey, ServerConfig, Side, SignatureScheme, VerifyRequest,
+    PrivateKey, ProtocolVersion, ServerConfig, Side, SignatureScheme, VerifyRequest,
 };
+use tls_tests::both_versions;
 use tls_tests::script::{Memory, Script, ScriptedIo, Tape};
-use tls_tests::sides::{self, Role, records, scripted, server_name};
+use tls_tests::sides::{self, Role, scripted, server_name};
+use tls_tests::versions::Only;
 use tls_tokio::{
     DEFAULT_HANDSHAKE_TIMEOUT, Error, HandshakeFailure, HandshakeTimeout, TlsAcceptor, TlsConnector,
     TlsStream,
 };
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
+
+both_versions!(
+    async a_peer_that_stops_after_any_byte_ends_at_the_deadline_with_what_was_awaited,
+    a_peer_that_stops_reading_after_any_byte_ends_at_the_deadline_while_writing,
+    a_peer_that_never_reads_is_noticed_on_a_real_pipe_too,
+    a_trickle_does_not_postpone_the_deadline,
+    the_default_is_ten_seconds_and_none_waits_for_ever,
+    a_timeout_becomes_an_io_error_of_that_kind,
+    a_config_selector_that_never_answers_ends_at_the_deadline,
+    a_certificate_resolver_that_never_answers_ends_at_the_deadline,
+    a_private_key_that_never_answers_ends_at_the_deadline,
+    a_peer_verifier_that_never_answers_ends_at_the_deadline,
+);
 
 const LIMIT: Duration = Duration::from_secs(7);
 
@@ -59,23 +74,18 @@ async fn wire(role: Role) -> (Vec<u8>, Vec<u8>) {
     (tape.read(), tape.written())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_stops_after_any_byte_ends_at_the_deadline_with_what_was_awaited() {
-    for role in Role::BOTH {
+async fn a_peer_that_stops_after_any_byte_ends_at_the_deadline_with_what_was_awaited(
+    version: ProtocolVersion,
+) {
+    for role in Role::both(version) {
         let (read, _) = wire(role).await;
-        let first = 5 + records(&read)[0].length;
         for bytes in 0..read.len() {
             let (failure, tape, took) = stopped(role, Script::new().read_stall_after(bytes as u64)).await;
-            let expected = match role {
-                Role::Server if bytes < first => HandshakeType::CLIENT_HELLO,
-                Role::Server => HandshakeType::FINISHED,
-                Role::Client if bytes < first => HandshakeType::SERVER_HELLO,
-                Role::Client => HandshakeType::ENCRYPTED_EXTENSIONS,
-            };
+            let expected = role.awaits(&read, bytes);
             let (error, io) = timed_out(failure);
             let what = format!("{role:?}, silence after {bytes} bytes: {error:?}");
             assert_eq!(error.phase, Phase::Reading(expected), "{what}");
-            assert_eq!(error.side == Side::Client, role == Role::Client, "{what}");
+            assert_eq!(error.side == Side::Client, role.is_client(), "{what}");
             assert_eq!(error.bytes_in, bytes as u64, "{what}");
             assert_eq!(error.bytes_out, tape.written().len() as u64, "{what}");
             // The timer counts whole milliseconds.
@@ -91,9 +101,10 @@ async fn a_peer_that_stops_after_any_byte_ends_at_the_deadline_with_what_was_awa
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_stops_reading_after_any_byte_ends_at_the_deadline_while_writing() {
-    for role in Role::BOTH {
+async fn a_peer_that_stops_reading_after_any_byte_ends_at_the_deadline_while_writing(
+    version: ProtocolVersion,
+) {
+    for role in Role::both(version) {
         let (_, written) = wire(role).await;
         for bytes in 0..written.len() {
             let (failure, tape, took) = stopped(role, Script::new().write_stall_after(bytes as u64)).await;
@@ -107,11 +118,10 @@ async fn a_peer_that_stops_reading_after_any_byte_ends_at_the_deadline_while_wri
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_never_reads_is_noticed_on_a_real_pipe_too() {
+async fn a_peer_that_never_reads_is_noticed_on_a_real_pipe_too(version: ProtocolVersion) {
     // Smaller than a ClientHello, and nobody at the other end.
     let (io, _peer) = duplex(16);
-    let failure = Role::Client
+    let failure = Role::client(version)
         .handshake(io, Some(LIMIT))
         .await
         .expect_err("it cannot finish");
@@ -120,9 +130,8 @@ async fn a_peer_that_never_reads_is_noticed_on_a_real_pipe_too() {
     assert_eq!((error.phase, error.bytes_out), (Phase::Writing, 16));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_trickle_does_not_postpone_the_deadline() {
-    let (read, _) = wire(Role::Server).await;
+async fn a_trickle_does_not_postpone_the_deadline(version: ProtocolVersion) {
+    let (read, _) = wire(Role::server(version)).await;
     let (io, mut peer) = duplex(1024);
     let trickle = tokio::spawn(async move {
         use tokio::io::AsyncWriteExt;
@@ -134,7 +143,7 @@ async fn a_trickle_does_not_postpone_the_deadline() {
         }
     });
     let started = Instant::now();
-    let failure = Role::Server
+    let failure = Role::server(version)
         .handshake(io, Some(LIMIT))
         .await
         .expect_err("it is too slow");
@@ -145,8 +154,7 @@ async fn a_trickle_does_not_postpone_the_deadline() {
     trickle.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_default_is_ten_seconds_and_none_waits_for_ever() {
+async fn the_default_is_ten_seconds_and_none_waits_for_ever(version: ProtocolVersion) {
     let started = Instant::now();
     let failure = sides::acceptor()
         .accept(Memory::then_silent([]))
@@ -156,16 +164,15 @@ async fn the_default_is_ten_seconds_and_none_waits_for_ever() {
     assert_eq!(DEFAULT_HANDSHAKE_TIMEOUT.as_secs(), 10);
     timed_out(failure);
 
-    for role in Role::BOTH {
+    for role in Role::both(version) {
         let unlimited = role.handshake(Memory::then_silent([]), None);
         let day = Duration::from_secs(86_400);
         assert!(timeout(day, unlimited).await.is_err(), "{role:?}: it ended");
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_timeout_becomes_an_io_error_of_that_kind() {
-    let failure = Role::Server
+async fn a_timeout_becomes_an_io_error_of_that_kind(version: ProtocolVersion) {
+    let failure = Role::server(version)
         .handshake(Memory::then_silent([]), Some(LIMIT))
         .await
         .expect_err("silence");
@@ -297,9 +304,8 @@ async fn accept(
     acceptor.handshake_timeout(limit).accept(io).await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_config_selector_that_never_answers_ends_at_the_deadline() {
-    hook_never_answers("ConfigSelector", Role::Server, |never, limit, io| {
+async fn a_config_selector_that_never_answers_ends_at_the_deadline(version: ProtocolVersion) {
+    hook_never_answers("ConfigSelector", Role::server(version), |never, limit, io| {
         accept(
             sides::server_builder().config_selector(Arc::new(never)),
             limit,
@@ -309,30 +315,39 @@ async fn a_config_selector_that_never_answers_ends_at_the_deadline() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_certificate_resolver_that_never_answers_ends_at_the_deadline() {
-    hook_never_answers("CertificateResolver", Role::Server, |never, limit, io| {
-        let config = ServerConfig::builder().certificate_resolver(Arc::new(never));
-        accept(config, limit, io)
-    })
+async fn a_certificate_resolver_that_never_answers_ends_at_the_deadline(version: ProtocolVersion) {
+    hook_never_answers(
+        "CertificateResolver",
+        Role::server(version),
+        |never, limit, io| {
+            let config = ServerConfig::builder().certificate_resolver(Arc::new(never));
+            accept(config, limit, io)
+        },
+    )
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_private_key_that_never_answers_ends_at_the_deadline() {
-    hook_never_answers("PrivateKey", Role::Server, |never, limit, io| {
+async fn a_private_key_that_never_answers_ends_at_the_deadline(version: ProtocolVersion) {
+    hook_never_answers("PrivateKey", Role::server(version), |never, limit, io| {
         let certified = CertifiedKey::new(sides::identity().chain(), Arc::new(never)).unwrap();
         accept(ServerConfig::builder().certificate(certified), limit, io)
     })
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_verifier_that_never_answers_ends_at_the_deadline() {
-    hook_never_answers("PeerVerifier", Role::Client, |never, limit, io| async move {
-        let config = sides::client_builder().verifier(Arc::new(never)).build().unwrap();
-        let connector = TlsConnector::new(config).handshake_timeout(limit);
-        connector.connect(server_name(), io).await
-    })
+async fn a_peer_verifier_that_never_answers_ends_at_the_deadline(version: ProtocolVersion) {
+    hook_never_answers(
+        "PeerVerifier",
+        Role::client(version),
+        |never, limit, io| async move {
+            let config = sides::client_builder()
+                .only(version)
+                .verifier(Arc::new(never))
+                .build()
+                .unwrap();
+            let connector = TlsConnector::new(config).handshake_timeout(limit);
+            connector.connect(server_name(), io).await
+        },
+    )
     .await;
 }

@@ -13,39 +13,64 @@ use std::io::ErrorKind as Io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tls_core::ProtocolVersion;
+use tls_tests::both_versions;
 use tls_tests::script::{Memory, Script, ScriptedIo, Tape, poll_times};
 use tls_tests::sides::{Role, WireRecord, establish, records, scripted};
 use tls_tokio::{Shutdown, TlsStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, timeout};
 
+both_versions!(
+    async without_a_handshake_no_close_notify_is_sent,
+    close_notify_is_sent_exactly_once_however_often_shutdown_is_called,
+    a_shutdown_dropped_at_any_await_can_be_taken_up_again,
+    an_end_without_close_notify_is_an_error_after_all_data_at_each_byte,
+    a_stuck_peer_holds_shutdown_no_longer_than_its_limit,
+    a_stuck_peer_gets_the_end_of_the_transport_though_not_close_notify,
+    a_cancelled_shutdown_does_not_start_its_time_again,
+    a_write_error_in_shutdown_still_shuts_the_transport_down,
+    a_graceful_shutdown_of_both_sides_is_clean,
+    a_graceful_shutdown_says_how_the_peer_ended,
+    a_graceful_shutdown_always_shuts_the_transport_down,
+    a_graceful_shutdown_reads_while_it_waits_to_write,
+    a_peer_that_never_stops_sending_cannot_hold_a_graceful_shutdown,
+    a_graceful_shutdown_dropped_at_any_await_goes_on_where_it_was,
+);
+
 type Scripted = ScriptedIo<DuplexStream>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An alert (2 bytes), its type, and the tag of the AEAD.
-const PROTECTED_ALERT: WireRecord = WireRecord {
-    content_type: 23,
-    length: 19,
-};
+/// A close_notify: an alert (2 bytes) and the tag of the AEAD; in TLS 1.3 its type, in TLS 1.2 the explicit nonce.
+fn protected_alert(version: ProtocolVersion) -> WireRecord {
+    let (content_type, length) = match version {
+        ProtocolVersion::TLS13 => (23, 2 + 1 + 16),
+        _ => (21, 8 + 2 + 16),
+    };
+    WireRecord { content_type, length }
+}
 
 /// An established connection with the script on the client's side.
-async fn pair(script: Script) -> (TlsStream<Scripted>, Arc<Tape>, TlsStream<DuplexStream>) {
+async fn pair(
+    version: ProtocolVersion,
+    script: Script,
+) -> (TlsStream<Scripted>, Arc<Tape>, TlsStream<DuplexStream>) {
     let (io, peer) = scripted(script);
     let tape = io.tape();
-    let (client, server) = establish(io, peer).await;
+    let (client, server) = establish(version, io, peer).await;
     (client, tape, server)
 }
 
 /// Bytes that a client reads and writes during a handshake.
-async fn handshake_bytes() -> (u64, u64) {
-    let (_client, tape, _server) = pair(Script::new()).await;
+async fn handshake_bytes(version: ProtocolVersion) -> (u64, u64) {
+    let (_client, tape, _server) = pair(version, Script::new()).await;
     (tape.counts().bytes_in(), tape.counts().bytes_out())
 }
 
 /// What was written after the handshake.
-async fn written_after_handshake(tape: &Tape) -> Vec<WireRecord> {
-    let (_, before) = handshake_bytes().await;
+async fn written_after_handshake(version: ProtocolVersion, tape: &Tape) -> Vec<WireRecord> {
+    let (_, before) = handshake_bytes(version).await;
     records(&tape.written()[before as usize..])
 }
 
@@ -57,15 +82,14 @@ async fn read_all<IO: AsyncRead + AsyncWrite + Unpin>(
     (data, end)
 }
 
-#[tokio::test(start_paused = true)]
-async fn without_a_handshake_no_close_notify_is_sent() {
-    for role in Role::BOTH {
+async fn without_a_handshake_no_close_notify_is_sent(version: ProtocolVersion) {
+    for role in Role::both(version) {
         // Failed by time.
         let io = ScriptedIo::new(Memory::then_silent([]), Script::new());
         let tape = io.tape();
         let failure = role.handshake(io, Some(SECOND)).await.expect_err("silence");
         failure.into_io().shutdown().await.unwrap();
-        let hellos = if role == Role::Client { 1 } else { 0 };
+        let hellos = if role.is_client() { 1 } else { 0 };
         assert_eq!(records(&tape.written()).len(), hellos, "{role:?}");
         assert!(tape.counts().is_shut_down());
 
@@ -78,9 +102,8 @@ async fn without_a_handshake_no_close_notify_is_sent() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn close_notify_is_sent_exactly_once_however_often_shutdown_is_called() {
-    let (mut client, tape, mut server) = pair(Script::new()).await;
+async fn close_notify_is_sent_exactly_once_however_often_shutdown_is_called(version: ProtocolVersion) {
+    let (mut client, tape, mut server) = pair(version, Script::new()).await;
     for _ in 0..5 {
         client.shutdown().await.unwrap();
     }
@@ -90,26 +113,31 @@ async fn close_notify_is_sent_exactly_once_however_often_shutdown_is_called() {
     server.shutdown().await.unwrap();
     assert!(matches!(client.graceful_shutdown(SECOND).await, Shutdown::Clean));
     client.shutdown().await.unwrap();
-    assert_eq!(written_after_handshake(&tape).await, [PROTECTED_ALERT]);
+    assert_eq!(
+        written_after_handshake(version, &tape).await,
+        [protected_alert(version)]
+    );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_dropped_at_any_await_can_be_taken_up_again() {
+async fn a_shutdown_dropped_at_any_await_can_be_taken_up_again(version: ProtocolVersion) {
     for polls in 0..30 {
-        let (mut client, tape, mut server) = pair(Script::new().pending_every(1).write_chunk(5)).await;
+        let (mut client, tape, mut server) =
+            pair(version, Script::new().pending_every(1).write_chunk(5)).await;
         assert_eq!(client.write(b"last words").await.unwrap(), 10);
         let _ = poll_times(client.shutdown(), polls).await;
         client.shutdown().await.unwrap();
         assert_eq!(read_all(&mut server).await.0, b"last words");
-        let written = written_after_handshake(&tape).await;
+        let written = written_after_handshake(version, &tape).await;
         assert_eq!(written.len(), 2, "dropped after {polls} polls");
-        assert_eq!(written[1], PROTECTED_ALERT);
+        assert_eq!(written[1], protected_alert(version));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn reading_goes_on_after_shutdown_and_writing_does_not() {
-    let (mut client, tape, mut server) = pair(Script::new()).await;
+    // In TLS 1.2 both directions end together (RFC 5246 7.2.1).
+    let version = ProtocolVersion::TLS13;
+    let (mut client, tape, mut server) = pair(version, Script::new()).await;
     client.write_all(b"request").await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(client.write(b"more").await.unwrap_err().kind(), Io::BrokenPipe);
@@ -136,17 +164,16 @@ async fn reading_goes_on_after_shutdown_and_writing_does_not() {
     end.unwrap();
     // The end stays the end.
     assert_eq!(client.read(&mut [0; 9]).await.unwrap(), 0);
-    assert_eq!(written_after_handshake(&tape).await.len(), 2);
+    assert_eq!(written_after_handshake(version, &tape).await.len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_end_without_close_notify_is_an_error_after_all_data_at_each_byte() {
+async fn an_end_without_close_notify_is_an_error_after_all_data_at_each_byte(version: ProtocolVersion) {
     const PARTS: [&[u8]; 3] = [b"one", b"and two", b"and even three"];
-    const OVERHEAD: usize = 5 + 1 + 16;
-    let (read, _) = handshake_bytes().await;
-    let total: usize = PARTS.iter().map(|part| part.len() + OVERHEAD).sum();
-    for cut in 0..=total + 5 + PROTECTED_ALERT.length {
-        let (mut client, _, mut server) = pair(Script::new().eof_after(read + cut as u64)).await;
+    let overhead = 5 + protected_alert(version).length - 2;
+    let (read, _) = handshake_bytes(version).await;
+    let total: usize = PARTS.iter().map(|part| part.len() + overhead).sum();
+    for cut in 0..=total + 5 + protected_alert(version).length {
+        let (mut client, _, mut server) = pair(version, Script::new().eof_after(read + cut as u64)).await;
         for part in PARTS {
             server.write_all(part).await.unwrap();
             server.flush().await.unwrap();
@@ -156,14 +183,14 @@ async fn an_end_without_close_notify_is_an_error_after_all_data_at_each_byte() {
         let mut expected = Vec::new();
         let mut wire = 0;
         for part in PARTS {
-            wire += part.len() + OVERHEAD;
+            wire += part.len() + overhead;
             if wire <= cut {
                 expected.extend_from_slice(part);
             }
         }
         let (data, end) = read_all(&mut client).await;
         assert_eq!(data, expected, "cut after {cut} bytes");
-        if cut == total + 5 + PROTECTED_ALERT.length {
+        if cut == total + 5 + protected_alert(version).length {
             end.unwrap();
             continue;
         }
@@ -183,9 +210,8 @@ async fn an_end_without_close_notify_is_an_error_after_all_data_at_each_byte() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stuck_peer_holds_shutdown_no_longer_than_its_limit() {
-    let (_, written) = handshake_bytes().await;
+async fn a_stuck_peer_holds_shutdown_no_longer_than_its_limit(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
     for limit in [None, Some(SECOND), Some(Duration::from_secs(60))] {
         // It takes nothing, takes half of the close_notify, or takes all but the end of the transport.
         for script in [
@@ -193,7 +219,7 @@ async fn a_stuck_peer_holds_shutdown_no_longer_than_its_limit() {
             Script::new().write_stall_after(written + 7),
             Script::new().stall_shutdown(),
         ] {
-            let (mut client, tape, _server) = pair(script.clone()).await;
+            let (mut client, tape, _server) = pair(version, script.clone()).await;
             if let Some(limit) = limit {
                 client.set_shutdown_timeout(limit);
             }
@@ -217,10 +243,9 @@ async fn a_stuck_peer_holds_shutdown_no_longer_than_its_limit() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stuck_peer_gets_the_end_of_the_transport_though_not_close_notify() {
-    let (_, written) = handshake_bytes().await;
-    let (mut client, tape, mut server) = pair(Script::new().write_stall_after(written + 30)).await;
+async fn a_stuck_peer_gets_the_end_of_the_transport_though_not_close_notify(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
+    let (mut client, tape, mut server) = pair(version, Script::new().write_stall_after(written + 30)).await;
     client.write_all(&[7; 10_000]).await.unwrap();
     client.shutdown().await.unwrap_err();
     assert!(tape.counts().is_shut_down());
@@ -231,10 +256,9 @@ async fn a_stuck_peer_gets_the_end_of_the_transport_though_not_close_notify() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_shutdown_does_not_start_its_time_again() {
-    let (_, written) = handshake_bytes().await;
-    let (mut client, _, _server) = pair(Script::new().write_stall_after(written)).await;
+async fn a_cancelled_shutdown_does_not_start_its_time_again(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
+    let (mut client, _, _server) = pair(version, Script::new().write_stall_after(written)).await;
     let started = Instant::now();
     for _ in 0..4 {
         assert!(timeout(SECOND, client.shutdown()).await.is_err());
@@ -243,18 +267,19 @@ async fn a_cancelled_shutdown_does_not_start_its_time_again() {
     assert_eq!(started.elapsed().as_secs(), 5);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_error_in_shutdown_still_shuts_the_transport_down() {
-    let (_, written) = handshake_bytes().await;
-    let (mut client, tape, _server) =
-        pair(Script::new().write_error_after(written, Io::ConnectionReset)).await;
+async fn a_write_error_in_shutdown_still_shuts_the_transport_down(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
+    let (mut client, tape, _server) = pair(
+        version,
+        Script::new().write_error_after(written, Io::ConnectionReset),
+    )
+    .await;
     assert_eq!(client.shutdown().await.unwrap_err().kind(), Io::ConnectionReset);
     assert!(tape.counts().is_shut_down());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_graceful_shutdown_of_both_sides_is_clean() {
-    let (mut client, tape, mut server) = pair(Script::new().pending_every(2)).await;
+async fn a_graceful_shutdown_of_both_sides_is_clean(version: ProtocolVersion) {
+    let (mut client, tape, mut server) = pair(version, Script::new().pending_every(2)).await;
     client.write_all(b"bye").await.unwrap();
     let serve = async {
         assert_eq!(read_all(&mut server).await.0, b"bye");
@@ -266,10 +291,9 @@ async fn a_graceful_shutdown_of_both_sides_is_clean() {
     assert!(tape.counts().is_shut_down());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_graceful_shutdown_says_how_the_peer_ended() {
+async fn a_graceful_shutdown_says_how_the_peer_ended(version: ProtocolVersion) {
     // Data that nobody read.
-    let (mut client, _, mut server) = pair(Script::new()).await;
+    let (mut client, _, mut server) = pair(version, Script::new()).await;
     server.write_all(&[1; 5000]).await.unwrap();
     server.shutdown().await.unwrap();
     let end = client.graceful_shutdown(SECOND).await;
@@ -279,13 +303,13 @@ async fn a_graceful_shutdown_says_how_the_peer_ended() {
     );
 
     // The transport ended.
-    let (read, written) = handshake_bytes().await;
-    let (mut client, _, _server) = pair(Script::new().eof_after(read)).await;
+    let (read, written) = handshake_bytes(version).await;
+    let (mut client, _, _server) = pair(version, Script::new().eof_after(read)).await;
     let end = client.graceful_shutdown(SECOND).await;
     assert!(matches!(end, Shutdown::Truncated), "{end:?}");
 
     // Silence.
-    let (mut client, tape, _server) = pair(Script::new()).await;
+    let (mut client, tape, _server) = pair(version, Script::new()).await;
     let started = Instant::now();
     let end = client.graceful_shutdown(SECOND).await;
     assert!(matches!(end, Shutdown::TimedOut), "{end:?}");
@@ -297,16 +321,15 @@ async fn a_graceful_shutdown_says_how_the_peer_ended() {
         Script::new().read_error_after(read, Io::ConnectionReset),
         Script::new().write_error_after(written, Io::ConnectionReset),
     ] {
-        let (mut client, _, _server) = pair(script).await;
+        let (mut client, _, _server) = pair(version, script).await;
         let end = client.graceful_shutdown(SECOND).await;
         assert!(matches!(end, Shutdown::Reset), "{end:?}");
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_graceful_shutdown_always_shuts_the_transport_down() {
-    let (_, written) = handshake_bytes().await;
-    let (mut client, tape, _server) = pair(Script::new().write_stall_after(written)).await;
+async fn a_graceful_shutdown_always_shuts_the_transport_down(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
+    let (mut client, tape, _server) = pair(version, Script::new().write_stall_after(written)).await;
     let started = Instant::now();
     let end = client.graceful_shutdown(SECOND).await;
     assert!(matches!(end, Shutdown::TimedOut), "{end:?}");
@@ -314,11 +337,10 @@ async fn a_graceful_shutdown_always_shuts_the_transport_down() {
     assert!(tape.counts().is_shut_down());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_graceful_shutdown_reads_while_it_waits_to_write() {
+async fn a_graceful_shutdown_reads_while_it_waits_to_write(version: ProtocolVersion) {
     // Both have more to send than the transport holds, and the peer reads only when it has sent all.
     let (client_io, server_io) = tokio::io::duplex(1024);
-    let (mut client, mut server) = establish(client_io, server_io).await;
+    let (mut client, mut server) = establish(version, client_io, server_io).await;
     let serve = tokio::spawn(async move {
         server.write_all(&[1; 20_000]).await.unwrap();
         server.flush().await.unwrap();
@@ -337,9 +359,8 @@ async fn a_graceful_shutdown_reads_while_it_waits_to_write() {
     end.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_never_stops_sending_cannot_hold_a_graceful_shutdown() {
-    let (mut client, _, mut server) = pair(Script::new()).await;
+async fn a_peer_that_never_stops_sending_cannot_hold_a_graceful_shutdown(version: ProtocolVersion) {
+    let (mut client, _, mut server) = pair(version, Script::new()).await;
     let sending = tokio::spawn(async move { while server.write_all(&[1; 4096]).await.is_ok() {} });
     let end = client.graceful_shutdown(SECOND).await;
     let Shutdown::PeerStillSending { discarded } = end else {
@@ -350,10 +371,10 @@ async fn a_peer_that_never_stops_sending_cannot_hold_a_graceful_shutdown() {
     sending.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_graceful_shutdown_dropped_at_any_await_goes_on_where_it_was() {
+async fn a_graceful_shutdown_dropped_at_any_await_goes_on_where_it_was(version: ProtocolVersion) {
     for polls in 0..20 {
-        let (mut client, tape, mut server) = pair(Script::new().pending_every(1).write_chunk(5)).await;
+        let (mut client, tape, mut server) =
+            pair(version, Script::new().pending_every(1).write_chunk(5)).await;
         let _ = poll_times(client.graceful_shutdown(SECOND), polls).await;
         let serve = async {
             let _ = read_all(&mut server).await;
@@ -362,6 +383,45 @@ async fn a_graceful_shutdown_dropped_at_any_await_goes_on_where_it_was() {
         let (end, served) = tokio::join!(client.graceful_shutdown(SECOND), serve);
         served.unwrap();
         assert!(matches!(end, Shutdown::Clean), "{polls}: {end:?}");
-        assert_eq!(written_after_handshake(&tape).await, [PROTECTED_ALERT], "{polls}");
+        assert_eq!(
+            written_after_handshake(version, &tape).await,
+            [protected_alert(version)],
+            "{polls}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_tls12_a_close_is_answered_at_once_by_whoever_reads() {
+    let version = ProtocolVersion::TLS12;
+    for split in [false, true] {
+        let (client, tape, mut server) = pair(version, Script::new()).await;
+        server.write_all(b"last words").await.unwrap();
+        server.shutdown().await.unwrap();
+        let mut data = Vec::new();
+        if split {
+            // The half that writes learns of it when it is used.
+            let (mut read, mut write) = tokio::io::split(client);
+            read.read_to_end(&mut data).await.unwrap();
+            assert_eq!(write.write(b"too late").await.unwrap_err().kind(), Io::BrokenPipe);
+        } else {
+            let mut client = client;
+            client.read_to_end(&mut data).await.unwrap();
+            assert_eq!(
+                written_after_handshake(version, &tape).await,
+                [protected_alert(version)]
+            );
+            assert_eq!(
+                client.write(b"too late").await.unwrap_err().kind(),
+                Io::BrokenPipe
+            );
+            client.shutdown().await.unwrap();
+        }
+        assert_eq!(data, b"last words");
+        assert_eq!(
+            written_after_handshake(version, &tape).await,
+            [protected_alert(version)]
+        );
+        assert!(matches!(server.graceful_shutdown(SECOND).await, Shutdown::Clean));
     }
 }

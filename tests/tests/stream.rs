@@ -16,8 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use tls_core::ProtocolVersion;
+use tls_tests::both_versions;
 use tls_tests::script::{Script, ScriptedIo, Tape};
 use tls_tests::sides::{Role, establish, records, scripted};
+use tls_tests::versions::VERSIONS;
 use tls_tokio::TlsStream;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf,
@@ -26,14 +29,40 @@ use tokio::io::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+both_versions!(
+    async reads_of_every_small_size_give_what_lending_gives,
+    lending_and_reading_can_be_mixed,
+    a_read_into_no_space_is_not_an_end,
+    vectored_writes_are_gathered_into_full_records,
+    both_directions_are_busy_through_a_small_pipe_and_one_lock,
+    a_pipe_of_one_byte_carries_both_directions,
+    halves_of_a_pipe_work_apart,
+    a_reader_sends_on_what_the_writer_left_behind,
+    a_reader_that_fails_tells_the_peer_why,
+    a_stream_with_much_buffered_yields_to_others,
+);
+
+mod real {
+    use super::*;
+    both_versions!(real async halves_of_a_tcp_stream_work_apart);
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An application record's bytes around its data: header, type, tag.
-const OVERHEAD: usize = 5 + 1 + 16;
+/// An application record's bytes around its data: header, tag, and type or explicit nonce.
+fn overhead(version: ProtocolVersion) -> usize {
+    match version {
+        ProtocolVersion::TLS13 => 5 + 1 + 16,
+        _ => 5 + 8 + 16,
+    }
+}
 
-async fn pair(capacity: usize) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
+async fn pair(
+    version: ProtocolVersion,
+    capacity: usize,
+) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
     let (a, b) = duplex(capacity);
-    establish(a, b).await
+    establish(version, a, b).await
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -72,11 +101,10 @@ where
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn reads_of_every_small_size_give_what_lending_gives() {
+async fn reads_of_every_small_size_give_what_lending_gives(version: ProtocolVersion) {
     for size in (1..48).chain([200, 4096]) {
         for initialised in [0, size / 2, size] {
-            let (mut client, mut server) = pair(64 * 1024).await;
+            let (mut client, mut server) = pair(version, 64 * 1024).await;
             let expected = some_records(&mut server).await;
             let got = read_with(&mut client, size, initialised).await;
             assert!(got == expected, "buffer of {size}, {initialised} initialised");
@@ -84,7 +112,7 @@ async fn reads_of_every_small_size_give_what_lending_gives() {
     }
     // Lent: as much as there is, or piece by piece.
     for piece in [1, 2, 7, usize::MAX] {
-        let (mut client, mut server) = pair(64 * 1024).await;
+        let (mut client, mut server) = pair(version, 64 * 1024).await;
         let expected = some_records(&mut server).await;
         let mut got = Vec::new();
         loop {
@@ -100,9 +128,8 @@ async fn reads_of_every_small_size_give_what_lending_gives() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn lending_and_reading_can_be_mixed() {
-    let (mut client, mut server) = pair(64 * 1024).await;
+async fn lending_and_reading_can_be_mixed(version: ProtocolVersion) {
+    let (mut client, mut server) = pair(version, 64 * 1024).await;
     server
         .write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\nand the body")
         .await
@@ -117,40 +144,38 @@ async fn lending_and_reading_can_be_mixed() {
     assert_eq!(rest, "\r\nand the body");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_read_into_no_space_is_not_an_end() {
-    let (mut client, _server) = pair(1024).await;
+async fn a_read_into_no_space_is_not_an_end(version: ProtocolVersion) {
+    let (mut client, _server) = pair(version, 1024).await;
     // Nothing has come: any other read would wait.
     assert_eq!(client.read(&mut []).await.unwrap(), 0);
 }
 
 /// The lengths of data in the records that were written since `before`.
-fn contents(tape: &Tape, before: usize) -> Vec<usize> {
+fn contents(version: ProtocolVersion, tape: &Tape, before: usize) -> Vec<usize> {
     records(&tape.written()[before..])
         .iter()
-        .map(|record| record.length + 5 - OVERHEAD)
+        .map(|record| record.length + 5 - overhead(version))
         .collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn vectored_writes_are_gathered_into_full_records() {
+async fn vectored_writes_are_gathered_into_full_records(version: ProtocolVersion) {
     let (io, peer) = scripted(Script::new());
     let tape = io.tape();
-    let (mut client, mut server) = establish(io, peer).await;
+    let (mut client, mut server) = establish(version, io, peer).await;
     assert!(client.is_write_vectored());
     let before = tape.written().len();
 
     let parts = [&pattern(10)[..], &[], &pattern(3000), b"x", &pattern(20)];
     let slices = parts.map(IoSlice::new);
     assert_eq!(client.write_vectored(&slices).await.unwrap(), 3031);
-    assert_eq!(contents(&tape, before), [3031]);
+    assert_eq!(contents(version, &tape, before), [3031]);
 
     // 200 slices of 200 bytes: two full records and the rest.
     let before = tape.written().len();
     let many = pattern(200);
     let slices: Vec<_> = (0..200).map(|_| IoSlice::new(&many)).collect();
     assert_eq!(client.write_vectored(&slices).await.unwrap(), 40_000);
-    assert_eq!(contents(&tape, before), [16_384, 16_384, 7_232]);
+    assert_eq!(contents(version, &tape, before), [16_384, 16_384, 7_232]);
 
     client.shutdown().await.unwrap();
     let mut got = Vec::new();
@@ -181,10 +206,9 @@ async fn all_four(tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 4]) {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn both_directions_are_busy_through_a_small_pipe_and_one_lock() {
+async fn both_directions_are_busy_through_a_small_pipe_and_one_lock(version: ProtocolVersion) {
     for capacity in [50, 1000, 70_000] {
-        let (client, server) = pair(capacity).await;
+        let (client, server) = pair(version, capacity).await;
         let data = Arc::new(pattern(if capacity == 50 { 200_000 } else { 1_100_000 }));
         let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
         let copy = || Arc::clone(&data);
@@ -200,22 +224,23 @@ async fn both_directions_are_busy_through_a_small_pipe_and_one_lock() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn both_directions_are_busy_on_several_threads() {
-    let (client, server) = pair(3000).await;
-    let data = Arc::new(pattern(1_100_000));
-    let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
-    let copy = || Arc::clone(&data);
-    all_four([
-        Box::pin(send(cw, copy())),
-        Box::pin(send(sw, copy())),
-        Box::pin(receive(cr, copy())),
-        Box::pin(receive(sr, copy())),
-    ])
-    .await;
+    for version in VERSIONS {
+        let (client, server) = pair(version, 3000).await;
+        let data = Arc::new(pattern(1_100_000));
+        let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
+        let copy = || Arc::clone(&data);
+        all_four([
+            Box::pin(send(cw, copy())),
+            Box::pin(send(sw, copy())),
+            Box::pin(receive(cr, copy())),
+            Box::pin(receive(sr, copy())),
+        ])
+        .await;
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pipe_of_one_byte_carries_both_directions() {
-    let (client, server) = pair(1).await;
+async fn a_pipe_of_one_byte_carries_both_directions(version: ProtocolVersion) {
+    let (client, server) = pair(version, 1).await;
     let data = Arc::new(pattern(5_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
     let copy = || Arc::clone(&data);
@@ -228,9 +253,8 @@ async fn a_pipe_of_one_byte_carries_both_directions() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn halves_of_a_pipe_work_apart() {
-    let (client, server) = pair(1000).await;
+async fn halves_of_a_pipe_work_apart(version: ProtocolVersion) {
+    let (client, server) = pair(version, 1000).await;
     let data = Arc::new(pattern(300_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     assert_eq!(cr.info().cipher_suite(), sw.info().cipher_suite());
@@ -244,16 +268,15 @@ async fn halves_of_a_pipe_work_apart() {
     .await;
 }
 
-async fn tcp_pair() -> (TlsStream<TcpStream>, TlsStream<TcpStream>) {
+async fn tcp_pair(version: ProtocolVersion) -> (TlsStream<TcpStream>, TlsStream<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
-    establish(client.unwrap(), server.unwrap().0).await
+    establish(version, client.unwrap(), server.unwrap().0).await
 }
 
-#[tokio::test]
-async fn halves_of_a_tcp_stream_work_apart() {
-    let (client, server) = tcp_pair().await;
+async fn halves_of_a_tcp_stream_work_apart(version: ProtocolVersion) {
+    let (client, server) = tcp_pair(version).await;
     let data = Arc::new(pattern(2_000_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     let copy = || Arc::clone(&data);
@@ -266,10 +289,9 @@ async fn halves_of_a_tcp_stream_work_apart() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_reader_sends_on_what_the_writer_left_behind() {
+async fn a_reader_sends_on_what_the_writer_left_behind(version: ProtocolVersion) {
     // The writer believes that all is done, and only reads from then on.
-    let (mut client, mut server) = pair(100).await;
+    let (mut client, mut server) = pair(version, 100).await;
     let ask = async {
         client.write_all(&[9; 5000]).await.unwrap();
         let mut answer = [0; 2];
@@ -290,6 +312,7 @@ async fn a_reader_sends_on_what_the_writer_left_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_updated_while_both_directions_are_busy() {
+    let version = ProtocolVersion::TLS13;
     async fn busy<W: AsyncWrite + Unpin>(
         mut writer: W,
         data: Arc<Vec<u8>>,
@@ -301,7 +324,7 @@ async fn keys_are_updated_while_both_directions_are_busy() {
         }
         writer.shutdown().await.unwrap();
     }
-    let (client, server) = pair(5000).await;
+    let (client, server) = pair(version, 5000).await;
     let data = Arc::new(pattern(300_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     let copy = || Arc::clone(&data);
@@ -316,16 +339,17 @@ async fn keys_are_updated_while_both_directions_are_busy() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_who_only_reads_answers_a_key_update() {
+    let version = ProtocolVersion::TLS13;
     let (io, peer) = scripted(Script::new());
     let tape = io.tape();
-    let (mut client, mut server) = establish(io, peer).await;
+    let (mut client, mut server) = establish(version, io, peer).await;
     let before = tape.written().len();
     server.request_key_update().unwrap();
     server.write_all(b"data").await.unwrap();
     let mut data = [0; 4];
     client.read_exact(&mut data).await.unwrap();
     // The answer (5 bytes of message) is on its way, under the key that it ends.
-    assert_eq!(contents(&tape, before), [5]);
+    assert_eq!(contents(version, &tape, before), [5]);
     client.write_all(b"under the new key").await.unwrap();
     let mut got = [0; 17];
     server.read_exact(&mut got).await.unwrap();
@@ -334,37 +358,37 @@ async fn somebody_who_only_reads_answers_a_key_update() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_who_only_reads_answers_through_a_transport_that_buffers_too() {
+    let version = ProtocolVersion::TLS13;
     let (io, peer) = scripted(Script::new());
     let tape = io.tape();
-    let (mut client, mut server) = establish(BufStream::new(io), peer).await;
+    let (mut client, mut server) = establish(version, BufStream::new(io), peer).await;
     let before = tape.written().len();
     server.request_key_update().unwrap();
     server.write_all(b"data").await.unwrap();
     client.read_exact(&mut [0; 4]).await.unwrap();
-    assert_eq!(contents(&tape, before), [5]);
+    assert_eq!(contents(version, &tape, before), [5]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_reader_that_fails_tells_the_peer_why() {
+async fn a_reader_that_fails_tells_the_peer_why(version: ProtocolVersion) {
     // Whole: the alert leaves with the read that found the fault.
-    let ((mut client, tape, before), _raw) = with_rubbish().await;
+    let ((mut client, tape, before), _raw) = with_rubbish(version).await;
     let error = client.read(&mut [0; 9]).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
-    assert_eq!(contents(&tape, before), [2]);
+    assert_eq!(contents(version, &tape, before), [2]);
     assert_eq!(
         client.write(b"x").await.unwrap_err().kind(),
         std::io::ErrorKind::BrokenPipe
     );
 
     // In halves: with the next write, though that is refused.
-    let ((client, tape, before), _raw) = with_rubbish().await;
+    let ((client, tape, before), _raw) = with_rubbish(version).await;
     let (mut read, mut write) = client.into_split();
     read.read(&mut [0; 9]).await.unwrap_err();
     assert_eq!(
         write.write(b"x").await.unwrap_err().kind(),
         std::io::ErrorKind::BrokenPipe
     );
-    assert_eq!(contents(&tape, before), [2]);
+    assert_eq!(contents(version, &tape, before), [2]);
 }
 
 /// A scripted transport that comes apart.
@@ -414,13 +438,13 @@ impl AsyncWrite for Apart {
 }
 
 /// A client that is sent a record that cannot be decrypted, its recording and how long that is, and the other end.
-async fn with_rubbish() -> ((TlsStream<Apart>, Arc<Tape>, usize), DuplexStream) {
+async fn with_rubbish(version: ProtocolVersion) -> ((TlsStream<Apart>, Arc<Tape>, usize), DuplexStream) {
     let (io, mut peer) = scripted(Script::new());
     let tape = io.tape();
     let limit = Some(MINUTE);
     let (client, server) = tokio::join!(
-        Role::Client.handshake(Apart(io), limit),
-        Role::Server.handshake(&mut peer, limit)
+        Role::client(version).handshake(Apart(io), limit),
+        Role::server(version).handshake(&mut peer, limit)
     );
     drop(server.unwrap());
     peer.write_all(&[23, 3, 3, 0, 40]).await.unwrap();
@@ -429,10 +453,9 @@ async fn with_rubbish() -> ((TlsStream<Apart>, Arc<Tape>, usize), DuplexStream) 
     ((client.unwrap(), tape, before), peer)
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_with_much_buffered_yields_to_others() {
+async fn a_stream_with_much_buffered_yields_to_others(version: ProtocolVersion) {
     for lend in [false, true] {
-        let (mut client, mut server) = pair(64 * 1024).await;
+        let (mut client, mut server) = pair(version, 64 * 1024).await;
         for _ in 0..2000 {
             server.write_all(b"x").await.unwrap();
         }

@@ -326,7 +326,11 @@ impl<'l> Peer<'l> {
 
     /// The same error, saying where we were when it happened.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        error.in_phase(self.side, self.phase)
+        let phase = match error.kind() {
+            ErrorKind::Hook { hook, .. } => Phase::Hook(hook),
+            _ => self.phase,
+        };
+        error.in_phase(self.side, phase)
     }
 
     /// The handshake is over: what remains is the record layer.

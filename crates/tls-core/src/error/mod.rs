@@ -185,7 +185,7 @@ pub enum NothingInCommon {
         /// What the peer offered or chose.
         theirs: Vec<ProtocolVersion>,
     },
-    /// No cipher suite, or in TLS 1.2 none for the kind of our certificate.
+    /// No cipher suite.
     CipherSuite {
         /// What the peer offered.
         theirs: Vec<CipherSuite>,

@@ -50,7 +50,7 @@ pub(super) async fn choose_server_certificate(
         .map_err(|source| Error::hook(RESOLVER, source))?;
     with_scheme(chosen, schemes).ok_or_else(|| {
         NothingInCommon::SignatureScheme {
-            theirs: hello.signature_algorithms().to_vec(),
+            theirs: schemes.to_vec(),
         }
         .into()
     })

@@ -51,11 +51,16 @@ impl Keys12 {
 
     /// change_cipher_spec, and Finished under the new keys (RFC 5246 7.1 and 7.4.9).
     pub(super) fn send_finished(&self, peer: &mut Peer<'_>) -> Result<(), Error> {
+        let verify_data = self.main.finished(peer.side(), &peer.transcript.hash())?;
+        self.send_as_finished(peer, &verify_data)
+    }
+
+    /// The same with any bytes, for tests too.
+    pub(super) fn send_as_finished(&self, peer: &mut Peer<'_>, verify_data: &[u8]) -> Result<(), Error> {
         peer.send_change_cipher_spec()?;
         peer.set_write_keys12(self.suite, self.block.of(peer.side()))?;
-        let verify_data = self.main.finished(peer.side(), &peer.transcript.hash())?;
         peer.send(&Finished {
-            verify_data: VerifyData::new(&verify_data).unwrap_or(VerifyData::EMPTY),
+            verify_data: VerifyData::new(verify_data).unwrap_or(VerifyData::EMPTY),
         })
     }
 

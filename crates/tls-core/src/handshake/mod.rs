@@ -19,3 +19,5 @@ pub use server::accept;
 mod server_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests12;

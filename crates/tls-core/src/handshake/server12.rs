@@ -13,7 +13,7 @@ use crate::crypto::key_exchange::{KeyExchange, is_for_tls12};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{Authentication, Suite};
 use crate::crypto::verification::algorithms_for_tls12;
-use crate::error::{Error, ErrorKind, Misbehaviour, NothingInCommon};
+use crate::error::{Error, Misbehaviour, NothingInCommon};
 use crate::hooks::CertifiedKey;
 use crate::key_schedule12::Randoms;
 use crate::messages::client_hello::{ClientHello, Compression};
@@ -133,9 +133,10 @@ async fn choose_certificate(
     hello: &ClientHello,
     config: &ServerSettings,
 ) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
-    let has_suite = |scheme: &SignatureScheme| {
-        common_suites(hello, &config.common)
-            .any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
+    let usable = |scheme: &SignatureScheme| {
+        !algorithms_for_tls12(*scheme).is_empty()
+            && common_suites(hello, &config.common)
+                .any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
     };
     if common_suites(hello, &config.common).next().is_none() {
         return Err(NothingInCommon::CipherSuite {
@@ -143,26 +144,13 @@ async fn choose_certificate(
         }
         .into());
     }
-    let mut schemes = hello.signature_algorithms().to_vec();
-    schemes.retain(|scheme| !algorithms_for_tls12(*scheme).is_empty());
-    let without_suite = schemes.iter().any(|scheme| !has_suite(scheme));
-    schemes.retain(has_suite);
-    match choose_server_certificate(peer, hello, config, &schemes).await {
-        // The client has suites for one kind of certificate only, and that is not ours.
-        Err(error)
-            if without_suite
-                && matches!(
-                    error.kind(),
-                    ErrorKind::NothingInCommon(NothingInCommon::SignatureScheme { .. })
-                ) =>
-        {
-            Err(NothingInCommon::CipherSuite {
-                theirs: hello.cipher_suites.clone(),
-            }
-            .into())
-        }
-        chosen => chosen,
-    }
+    let schemes: Vec<_> = hello
+        .signature_algorithms()
+        .iter()
+        .copied()
+        .filter(usable)
+        .collect();
+    choose_server_certificate(peer, hello, config, &schemes).await
 }
 
 fn common_suites<'a>(

@@ -264,6 +264,16 @@ async fn follow(
 type Results = (Result<Connection, Error>, Result<Option<usize>, Error>);
 
 fn run_with(config: &ClientConfig, script: &[Step], max_fragment: usize, reads_certificate: bool) -> Results {
+    run_client(config, async |peer| {
+        follow(peer, script, max_fragment, reads_certificate).await
+    })
+}
+
+/// Runs a client against this server, until both have ended. The client sends its alert.
+pub(super) fn run_client<T>(
+    config: &ClientConfig,
+    server: impl AsyncFnOnce(&mut Peer<'_>) -> Result<T, Error>,
+) -> (Result<Connection, Error>, Result<T, Error>) {
     let name = ServerName::try_from("localhost").unwrap();
     let [mut at_client, mut at_server] = links();
     let mut peer = Peer::new(Side::Client, &mut at_client, ConnectionContext::new());
@@ -275,7 +285,7 @@ fn run_with(config: &ClientConfig, script: &[Step], max_fragment: usize, reads_c
         result
     });
     let mut peer = Peer::new(Side::Server, &mut at_server, ConnectionContext::new());
-    let mut server = pin!(follow(&mut peer, script, max_fragment, reads_certificate));
+    let mut server = pin!(server(&mut peer));
     let (mut client_result, mut server_result) = (None, None);
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..10 {

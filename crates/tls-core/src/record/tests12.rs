@@ -152,7 +152,7 @@ fn change_cipher_spec_stands_between_plaintext_and_keys() {
             assert_eq!(wire[..15], [22, 3, 3, 0, 4, 14, 0, 0, 0, 20, 3, 3, 0, 1, 1]);
             assert_eq!(wire[15], 22);
 
-            let mut input = waiting();
+            let mut input = Input::new();
             let mut found = Vec::new();
             for piece in wire.chunks(chunk) {
                 feed(&mut input, piece);
@@ -164,7 +164,10 @@ fn change_cipher_spec_stands_between_plaintext_and_keys() {
                             input.set_keys12(opening(algorithm)).unwrap();
                             input.allow_application_data();
                         }
-                        Incoming::Handshake(message) => found.push(message.0),
+                        Incoming::Handshake(message) => {
+                            input.set_change_cipher_spec(ChangeCipherSpec::Deliver);
+                            found.push(message.0);
+                        }
                         other => panic!("{other:?}"),
                     }
                 }
@@ -177,9 +180,15 @@ fn change_cipher_spec_stands_between_plaintext_and_keys() {
 #[test]
 fn change_cipher_spec_does_not_cut_a_message_and_comes_once() {
     let mut input = waiting();
-    feed(&mut input, &[plain(22, &[20, 0, 0]), plain(20, &[1])].concat());
+    feed(&mut input, &[plain(22, &[0, 0, 0]), plain(20, &[1])].concat());
     let error = input.next().unwrap_err();
     assert_eq!(misbehaviour(error), Misbehaviour::HandshakeDataAcrossKeyChange);
+
+    // Nobody waits for the rest of what has no business here.
+    let mut input = waiting();
+    feed(&mut input, &plain(22, &[20]));
+    let unexpected = Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE);
+    assert_eq!(misbehaviour(input.next().unwrap_err()), unexpected);
 
     let mut input = waiting();
     feed(&mut input, &plain(20, &[1]).repeat(2));
@@ -194,15 +203,12 @@ fn change_cipher_spec_does_not_cut_a_message_and_comes_once() {
         Misbehaviour::BadChangeCipherSpec
     );
 
-    // Messages before it are delivered before it, also out of one record.
+    // HelloRequests before it are delivered before it, also out of one record.
     let mut input = waiting();
-    feed(
-        &mut input,
-        &[plain(22, &[14, 0, 0, 0, 14, 0, 0, 0]), plain(20, &[1])].concat(),
-    );
-    let done = Incoming::Handshake(HandshakeType::SERVER_HELLO_DONE);
-    assert_eq!(input.next().unwrap(), done);
-    assert_eq!(input.next().unwrap(), done);
+    feed(&mut input, &[plain(22, &[0; 8]), plain(20, &[1])].concat());
+    let request = Incoming::Handshake(HandshakeType::HELLO_REQUEST);
+    assert_eq!(input.next().unwrap(), request);
+    assert_eq!(input.next().unwrap(), request);
     assert_eq!(input.next().unwrap(), Incoming::ChangeCipherSpec);
 }
 
