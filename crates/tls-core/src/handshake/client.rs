@@ -50,12 +50,15 @@ async fn handshake(
     let session = take_session(peer, config, server_name).await;
     let mut offer = send_client_hello(peer, config, server_name, session)?;
     let offered = offer.psk.is_some();
-    let result = finish(peer, config, server_name, &mut offer).await;
-    // A session that was offered and refused, or did no good, is not to be tried again.
-    if offered && offer.psk.is_some() {
+    let error = match finish(peer, config, server_name, &mut offer).await {
+        Ok(connection) => return Ok(connection),
+        Err(error) => error,
+    };
+    // A session that did no good is not to be tried again.
+    if offered {
         forget_sessions(peer, config, server_name).await;
     }
-    result
+    Err(error)
 }
 
 /// All that comes after our ClientHello.

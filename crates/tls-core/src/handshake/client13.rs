@@ -7,6 +7,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::chain::{choose_client_certificate, verify_server_chain};
 use super::client::Offer;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::psk13::forget_sessions;
 use super::signature::{check_certificate_verify, schemes_for_handshake, send_certificate_verify};
 use crate::config::ClientSettings;
 use crate::connection::{Connection, TicketReader};
@@ -33,6 +34,10 @@ pub(super) async fn finish(
     hello: &ServerHello,
 ) -> Result<Connection, Error> {
     let (resumed, early) = accepted_session(offer, hello)?;
+    if offer.psk.take().is_some() {
+        // A server that does not take one of its tickets will hardly take another.
+        forget_sessions(peer, config, server_name).await;
+    }
     let keys = agree_on_keys(peer, config, offer, hello, early)?;
     let alpn = read_encrypted_extensions(peer, offer).await?;
     let (server, request) = match resumed {
