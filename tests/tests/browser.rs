@@ -47,6 +47,33 @@ async fn curl_gets_the_page_and_what_was_negotiated_with_every_suite_and_group()
 }
 
 #[tokio::test]
+async fn curl_gets_the_page_by_tls_1_2_with_every_suite_and_group() {
+    if !require_or_skip("curl") {
+        return;
+    }
+    for (key_type, key) in [(KeyType::P256, "ECDSA"), (KeyType::Rsa2048, "RSA")] {
+        let site = Site::start(key_type).await;
+        let page = site.curl12("/", &[]).await;
+        assert!(page.contains("<h1>") && page.contains("TLSv1.2"), "{page}");
+        for (name, suite) in [
+            ("AES128-GCM-SHA256", "AES_128_GCM_SHA256"),
+            ("AES256-GCM-SHA384", "AES_256_GCM_SHA384"),
+            ("CHACHA20-POLY1305", "CHACHA20_POLY1305_SHA256"),
+        ] {
+            let limits = ["--ciphers", &format!("ECDHE-{key}-{name}")];
+            let json = site.curl12("/json", &limits).await;
+            assert_says(&json, "version", "TLSv1.2");
+            assert_says(&json, "cipher_suite", &format!("TLS_ECDHE_{key}_WITH_{suite}"));
+            assert_says(&json, "alpn", "http/1.1");
+        }
+        // OpenSSL wants the curve of an ECDSA certificate among its groups: ours decides, as it comes first for us.
+        for (groups, name) in [("X25519:P-256", "x25519"), ("P-256", "secp256r1")] {
+            assert_says(&site.curl12("/json", &["--curves", groups]).await, "group", name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn curl_refuses_a_server_that_it_has_no_root_for() {
     if !require_or_skip("curl") {
         return;
@@ -82,6 +109,38 @@ async fn chromium_loads_the_page_with_x25519mlkem768() {
         assert_says(&json, "group", "X25519MLKEM768");
         assert_says(&json, "server_name", "localhost");
         assert_says(&json, "alpn", "http/1.1");
+    }
+}
+
+#[tokio::test]
+async fn chromium_loads_the_page_by_tls_1_2() {
+    let Some(chromium) = require_one_or_skip(&CHROMIUM) else {
+        return;
+    };
+    if !require_or_skip("openssl") {
+        return;
+    }
+    // Limited on either side.
+    for (key_type, server, browser, suite) in [
+        (
+            KeyType::P256,
+            &[][..],
+            &["--ssl-version-max=tls1.2"][..],
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        ),
+        (
+            KeyType::Rsa2048,
+            &["--max-version", "1.2"],
+            &[],
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ),
+    ] {
+        let site = Site::start_with(key_type, server).await;
+        let json = site.browse_with(chromium, "/json", browser).await;
+        assert_says(&json, "version", "TLSv1.2");
+        assert_says(&json, "cipher_suite", suite);
+        assert_says(&json, "group", "x25519");
+        assert_says(&json, "server_name", "localhost");
     }
 }
 
@@ -128,6 +187,10 @@ struct Site {
 
 impl Site {
     async fn start(key_type: KeyType) -> Self {
+        Self::start_with(key_type, &[]).await
+    }
+
+    async fn start_with(key_type: KeyType, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         std::fs::create_dir(directory.path().join("stranger")).unwrap();
         let authority = Authority::new();
@@ -137,14 +200,18 @@ impl Site {
         let server = Process::spawn(
             path(tls_command()),
             [
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--cert",
-                path(&files.chain),
-                "--key",
-                path(&files.key),
-            ],
+                &[
+                    "serve",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--cert",
+                    path(&files.chain),
+                    "--key",
+                    path(&files.key),
+                ],
+                arguments,
+            ]
+            .concat(),
         );
         let text = server.wait_for("listening on ").await;
         let (_, rest) = text.split_once("listening on 127.0.0.1:").unwrap();
@@ -162,10 +229,21 @@ impl Site {
         format!("https://localhost:{}{path}", self.port)
     }
 
+    /// By TLS 1.3.
     async fn curl(&self, target: &str, arguments: &[&str]) -> String {
+        self.curl_with(&["--tlsv1.3"], target, arguments).await
+    }
+
+    /// By TLS 1.2.
+    async fn curl12(&self, target: &str, arguments: &[&str]) -> String {
+        self.curl_with(&["--tls-max", "1.2"], target, arguments).await
+    }
+
+    async fn curl_with(&self, version: &[&str], target: &str, arguments: &[&str]) -> String {
         let url = self.url(target);
         let line = [
-            &["--tlsv1.3", "--fail", "--cacert", path(&self.root), &url],
+            version,
+            &["--fail", "--cacert", path(&self.root), &url],
             arguments,
         ]
         .concat();
@@ -176,11 +254,20 @@ impl Site {
 
     /// The page as Chromium has it, which trusts the key of this site's leaf.
     async fn browse(&self, chromium: &str, target: &str) -> String {
+        self.browse_with(chromium, target, &[]).await
+    }
+
+    async fn browse_with(&self, chromium: &str, target: &str, arguments: &[&str]) -> String {
         let trust = format!(
             "--ignore-certificate-errors-spki-list={}",
             key_hash(&self.files.leaf).await
         );
-        chromium_dump(chromium, &self.url(target), &[&trust]).await
+        chromium_dump(
+            chromium,
+            &self.url(target),
+            &[&[trust.as_str()], arguments].concat(),
+        )
+        .await
     }
 }
 

@@ -27,6 +27,7 @@ use tokio::io::{
     duplex,
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 use tokio::time::timeout;
 
 both_versions!(
@@ -183,19 +184,36 @@ async fn vectored_writes_are_gathered_into_full_records(version: ProtocolVersion
     assert!(got == [parts.concat(), many.repeat(200)].concat());
 }
 
+/// What goes in both directions at once. Nobody closes before all of it is there: in TLS 1.2 that would end the other
+/// direction too (RFC 5246 7.2.1).
+struct Exchange {
+    data: Vec<u8>,
+    all_there: Barrier,
+}
+
+impl Exchange {
+    fn of(data: Vec<u8>) -> Arc<Self> {
+        let all_there = Barrier::new(4);
+        Arc::new(Self { data, all_there })
+    }
+}
+
 /// Writes this much, in pieces, and closes.
-async fn send<W: AsyncWrite + Unpin>(mut writer: W, data: Arc<Vec<u8>>) {
-    for piece in data.chunks(10_007) {
+async fn send<W: AsyncWrite + Unpin>(mut writer: W, exchange: Arc<Exchange>) {
+    for piece in exchange.data.chunks(10_007) {
         writer.write_all(piece).await.unwrap();
     }
     writer.flush().await.unwrap();
+    exchange.all_there.wait().await;
     writer.shutdown().await.unwrap();
 }
 
-async fn receive<R: AsyncRead + Unpin>(mut reader: R, expected: Arc<Vec<u8>>) {
-    let mut got = Vec::new();
-    reader.read_to_end(&mut got).await.unwrap();
-    assert!(got == *expected, "{} bytes of {}", got.len(), expected.len());
+async fn receive<R: AsyncRead + Unpin>(mut reader: R, exchange: Arc<Exchange>) {
+    let mut got = vec![0; exchange.data.len()];
+    reader.read_exact(&mut got).await.unwrap();
+    assert!(got == exchange.data, "it changed on its way");
+    exchange.all_there.wait().await;
+    assert_eq!(reader.read(&mut got).await.unwrap(), 0);
 }
 
 /// Runs four tasks: both directions on both sides.
@@ -209,7 +227,7 @@ async fn all_four(tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 4]) {
 async fn both_directions_are_busy_through_a_small_pipe_and_one_lock(version: ProtocolVersion) {
     for capacity in [50, 1000, 70_000] {
         let (client, server) = pair(version, capacity).await;
-        let data = Arc::new(pattern(if capacity == 50 { 200_000 } else { 1_100_000 }));
+        let data = Exchange::of(pattern(if capacity == 50 { 200_000 } else { 1_100_000 }));
         let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
         let copy = || Arc::clone(&data);
         all_four([
@@ -226,7 +244,7 @@ async fn both_directions_are_busy_through_a_small_pipe_and_one_lock(version: Pro
 async fn both_directions_are_busy_on_several_threads() {
     for version in VERSIONS {
         let (client, server) = pair(version, 3000).await;
-        let data = Arc::new(pattern(1_100_000));
+        let data = Exchange::of(pattern(1_100_000));
         let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
         let copy = || Arc::clone(&data);
         all_four([
@@ -241,7 +259,7 @@ async fn both_directions_are_busy_on_several_threads() {
 
 async fn a_pipe_of_one_byte_carries_both_directions(version: ProtocolVersion) {
     let (client, server) = pair(version, 1).await;
-    let data = Arc::new(pattern(5_000));
+    let data = Exchange::of(pattern(5_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(tokio::io::split);
     let copy = || Arc::clone(&data);
     all_four([
@@ -255,7 +273,7 @@ async fn a_pipe_of_one_byte_carries_both_directions(version: ProtocolVersion) {
 
 async fn halves_of_a_pipe_work_apart(version: ProtocolVersion) {
     let (client, server) = pair(version, 1000).await;
-    let data = Arc::new(pattern(300_000));
+    let data = Exchange::of(pattern(300_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     assert_eq!(cr.info().cipher_suite(), sw.info().cipher_suite());
     let copy = || Arc::clone(&data);
@@ -277,7 +295,7 @@ async fn tcp_pair(version: ProtocolVersion) -> (TlsStream<TcpStream>, TlsStream<
 
 async fn halves_of_a_tcp_stream_work_apart(version: ProtocolVersion) {
     let (client, server) = tcp_pair(version).await;
-    let data = Arc::new(pattern(2_000_000));
+    let data = Exchange::of(pattern(2_000_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     let copy = || Arc::clone(&data);
     all_four([
@@ -315,17 +333,19 @@ async fn keys_are_updated_while_both_directions_are_busy() {
     let version = ProtocolVersion::TLS13;
     async fn busy<W: AsyncWrite + Unpin>(
         mut writer: W,
-        data: Arc<Vec<u8>>,
+        exchange: Arc<Exchange>,
         update: impl Fn(&mut W) -> std::io::Result<()>,
     ) {
-        for piece in data.chunks(10_007) {
+        for piece in exchange.data.chunks(10_007) {
             update(&mut writer).unwrap();
             writer.write_all(piece).await.unwrap();
         }
+        writer.flush().await.unwrap();
+        exchange.all_there.wait().await;
         writer.shutdown().await.unwrap();
     }
     let (client, server) = pair(version, 5000).await;
-    let data = Arc::new(pattern(300_000));
+    let data = Exchange::of(pattern(300_000));
     let [(cr, cw), (sr, sw)] = [client, server].map(TlsStream::into_split);
     let copy = || Arc::clone(&data);
     all_four([

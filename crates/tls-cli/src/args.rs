@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-/// TLS 1.3 by hand: serve and connect, and see what was negotiated.
+use crate::protocol::ProtocolArguments;
+
+/// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
 #[derive(Debug, Parser)]
 #[command(name = "tls", version, after_help = ENVIRONMENT, propagate_version = true)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
@@ -37,6 +39,7 @@ Examples:
   tls serve
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
+  tls serve --max-version 1.2 --suite TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 --group secp256r1,x25519
 
 SSLKEYLOGFILE is honoured. Ctrl-C stops.";
 
@@ -80,6 +83,9 @@ pub(crate) struct ServeArguments {
     /// How long a handshake may take; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
+
+    #[command(flatten)]
+    pub(crate) protocol: ProtocolArguments,
 }
 
 const CONNECT_EXAMPLES: &str = "\
@@ -91,6 +97,7 @@ Examples:
   tls connect example.com:443
   tls connect localhost:8443 --ca ca.pem
   tls connect 192.0.2.1:443 --name example.com --alpn h2,http/1.1 --json
+  tls connect example.com:443 --max-version 1.2
 
 SSLKEYLOGFILE is honoured.";
 
@@ -129,6 +136,9 @@ pub(crate) struct ConnectArguments {
     /// How long to wait, once our side is closed and nothing comes any more, for the peer to close; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) close_timeout: Limit,
+
+    #[command(flatten)]
+    pub(crate) protocol: ProtocolArguments,
 }
 
 /// A time limit, or none. (clap would read an `Option` as "may be left out".)
@@ -223,6 +233,7 @@ mod tests {
             &["tls", "serve", "--cert", "a"],
             &["tls", "serve", "--key", "a"],
             &["tls", "connect", "a:1", "--ca", "a", "--insecure"],
+            &["tls", "connect", "a:1", "--suite", ""],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

@@ -89,7 +89,10 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
     } else {
         builder.roots(roots(arguments).await?)
     };
-    let builder = builder.alpn(setup::protocols(arguments.alpn.clone(), &[]));
+    let builder = arguments
+        .protocol
+        .client(builder)
+        .alpn(setup::protocols(arguments.alpn.clone(), &[]));
     let builder = match setup::key_log()? {
         Some(key_log) => builder.key_log(key_log),
         None => builder,

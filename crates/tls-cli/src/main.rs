@@ -7,6 +7,7 @@ mod console;
 mod describe;
 mod failure;
 mod join;
+mod protocol;
 mod serve;
 mod setup;
 

@@ -14,19 +14,32 @@ use tokio::time::timeout;
 
 use crate::{Listener, World, assert_no_error, close, connect, expect, kind, send};
 
+both_versions! {
+    our_server_closes_first_and_both_close_cleanly,
+    our_client_closes_first_and_both_close_cleanly,
+    close_notify_of_the_peer_is_the_end_of_file_and_we_may_go_on_writing,
+    a_server_that_only_closes_its_socket_is_an_error_and_no_end_of_file,
+    a_client_that_closes_at_once_is_a_good_client,
+    a_peer_that_is_killed_is_an_error_and_no_end_of_file,
+    a_transport_closed_without_close_notify_is_seen_by_openssl,
+}
+
 const SHORT: Duration = Duration::from_secs(10);
 
-const CLOSE_NOTIFY_SENT: &str = ">>> TLS 1.3, Alert [length 0002], warning close_notify";
-const CLOSE_NOTIFY_RECEIVED: &str = "<<< TLS 1.3, Alert [length 0002], warning close_notify";
+/// How many close_notify `-msg` shows as sent (`>>>`) or received (`<<<`).
+fn close_notifies(text: &str, direction: &str, version: &str) -> usize {
+    let version = version.trim_start_matches("-tls").replace('_', ".");
+    let line = format!("{direction} TLS {version}, Alert [length 0002], warning close_notify");
+    text.matches(&line).count()
+}
 
-#[tokio::test]
-async fn our_server_closes_first_and_both_close_cleanly() {
+async fn our_server_closes_first_and_both_close_cleanly(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let client = s_client(address, &["-tls1_3", "-msg"]);
+    let client = s_client(address, &[version, "-msg"]);
     let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
     send(&mut stream, b"the last words\n").await;
     close(&mut stream).await;
@@ -39,17 +52,16 @@ async fn our_server_closes_first_and_both_close_cleanly() {
         text.contains("the last words") && text.contains("closed"),
         "{text}"
     );
-    assert_eq!(text.matches(CLOSE_NOTIFY_RECEIVED).count(), 1, "{text}");
-    assert_eq!(text.matches(CLOSE_NOTIFY_SENT).count(), 1, "{text}");
+    assert_eq!(close_notifies(&text, "<<<", version), 1, "{text}");
+    assert_eq!(close_notifies(&text, ">>>", version), 1, "{text}");
 }
 
-#[tokio::test]
-async fn our_client_closes_first_and_both_close_cleanly() {
+async fn our_client_closes_first_and_both_close_cleanly(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
-    let server = s_server(&world.localhost_files(KeyType::P256), &["-tls1_3", "-msg"]).await;
+    let server = s_server(&world.localhost_files(KeyType::P256), &[version, "-msg"]).await;
     let mut stream = connect(server.address, world.client().build().unwrap())
         .await
         .unwrap();
@@ -60,17 +72,16 @@ async fn our_client_closes_first_and_both_close_cleanly() {
     assert_no_error(&finished);
     let text = finished.text();
     assert!(text.contains("the last words"), "{text}");
-    assert_eq!(text.matches(CLOSE_NOTIFY_RECEIVED).count(), 1, "{text}");
+    assert_eq!(close_notifies(&text, "<<<", version), 1, "{text}");
 }
 
-#[tokio::test]
-async fn close_notify_of_the_peer_is_the_end_of_file_and_we_may_go_on_writing() {
+async fn close_notify_of_the_peer_is_the_end_of_file_and_we_may_go_on_writing(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let mut client = s_client(address, &["-tls1_3", "-brief", "-nocommands"]);
+    let mut client = s_client(address, &[version, "-brief", "-nocommands"]);
     let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
     client.send(b"the last words").await.unwrap();
     expect(&mut stream, b"the last words").await;
@@ -86,7 +97,7 @@ async fn close_notify_of_the_peer_is_the_end_of_file_and_we_may_go_on_writing() 
     // The other way round: s_server -rev answers CLOSE by closing.
     let server = s_server(
         &world.localhost_files(KeyType::P256),
-        &["-tls1_3", "-rev", "-quiet"],
+        &[version, "-rev", "-quiet"],
     )
     .await;
     let mut stream = connect(server.address, world.client().build().unwrap())
@@ -101,14 +112,13 @@ async fn close_notify_of_the_peer_is_the_end_of_file_and_we_may_go_on_writing() 
     server.process.kill().await;
 }
 
-#[tokio::test]
-async fn a_server_that_only_closes_its_socket_is_an_error_and_no_end_of_file() {
+async fn a_server_that_only_closes_its_socket_is_an_error_and_no_end_of_file(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     // As s_server does at Q.
     let world = World::new();
-    let mut server = s_server(&world.localhost_files(KeyType::P256), &["-tls1_3"]).await;
+    let mut server = s_server(&world.localhost_files(KeyType::P256), &[version]).await;
     let mut stream = connect(server.address, world.client().build().unwrap())
         .await
         .unwrap();
@@ -118,13 +128,12 @@ async fn a_server_that_only_closes_its_socket_is_an_error_and_no_end_of_file() {
     server.process.finish().await;
 }
 
-#[tokio::test]
-async fn a_client_that_closes_at_once_is_a_good_client() {
+async fn a_client_that_closes_at_once_is_a_good_client(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
-    for arguments in [&["-tls1_3"][..], &["-tls1_3", "-brief", "-nocommands"]] {
+    for arguments in [&[version][..], &[version, "-brief", "-nocommands"]] {
         let (listener, address) = Listener::new().await;
         let mut client = s_client(address, arguments);
         client.close_stdin();
@@ -138,14 +147,13 @@ async fn a_client_that_closes_at_once_is_a_good_client() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_is_killed_is_an_error_and_no_end_of_file() {
+async fn a_peer_that_is_killed_is_an_error_and_no_end_of_file(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let mut client = s_client(address, &["-tls1_3"]);
+    let mut client = s_client(address, &[version]);
     let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
     client.wait_for("Verify return code").await;
     client.send(b"some data\n").await.unwrap();
@@ -160,7 +168,7 @@ async fn a_peer_that_is_killed_is_an_error_and_no_end_of_file() {
     let end = stream.graceful_shutdown(SHORT).await;
     assert!(matches!(end, Shutdown::Truncated | Shutdown::Reset), "{end:?}");
 
-    let mut server = s_server(&world.localhost_files(KeyType::P256), &["-tls1_3"]).await;
+    let mut server = s_server(&world.localhost_files(KeyType::P256), &[version]).await;
     let mut stream = connect(server.address, world.client().build().unwrap())
         .await
         .unwrap();
@@ -174,15 +182,14 @@ async fn a_peer_that_is_killed_is_an_error_and_no_end_of_file() {
     assert_eq!(error.kind(), IoErrorKind::UnexpectedEof, "{error}");
 }
 
-#[tokio::test]
-async fn a_transport_closed_without_close_notify_is_seen_by_openssl() {
+async fn a_transport_closed_without_close_notify_is_seen_by_openssl(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     // What `assert_no_error` looks for elsewhere does show when it is there.
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let client = s_client(address, &["-tls1_3"]);
+    let client = s_client(address, &[version]);
     let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
     send(&mut stream, b"the last words\n").await;
     client.wait_for("the last words").await;

@@ -7,12 +7,32 @@
     reason = "tests"
 )]
 
+/// Makes a test for each version of each of these functions, which take the option of OpenSSL for it.
+macro_rules! both_versions {
+    ($($name:ident,)*) => {
+        both_versions!(tls1_2, "-tls1_2", $($name)*);
+        both_versions!(tls1_3, "-tls1_3", $($name)*);
+    };
+    ($module:ident, $option:literal, $($name:ident)*) => {
+        mod $module {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    Box::pin(super::$name($option)).await;
+                }
+            )*
+        }
+    };
+}
+
 mod closing;
 mod key_update;
 mod matrix;
 mod negotiation;
 mod records;
 mod refusals;
+mod tls12;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Every suite with every group and every type of certificate, each side, a mebibyte each way.
+//! Every suite of both versions with every group and every fitting type of certificate, each side, a mebibyte each
+//! way.
 
 use std::sync::Arc;
 
@@ -18,11 +19,57 @@ const SIZE: usize = 1 << 20;
 /// Processes at a time, besides those of the other tests.
 const AT_ONCE: usize = 4;
 
-const SUITES: [CipherSuite; 3] = [
-    CipherSuite::TLS_AES_128_GCM_SHA256,
-    CipherSuite::TLS_AES_256_GCM_SHA384,
-    CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+/// Suite, and what OpenSSL calls it: its own names for TLS 1.2.
+const SUITES: [(ProtocolVersion, CipherSuite, &str); 9] = [
+    (
+        TLS13,
+        CipherSuite::TLS_AES_128_GCM_SHA256,
+        "TLS_AES_128_GCM_SHA256",
+    ),
+    (
+        TLS13,
+        CipherSuite::TLS_AES_256_GCM_SHA384,
+        "TLS_AES_256_GCM_SHA384",
+    ),
+    (
+        TLS13,
+        CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        "ECDHE-RSA-AES128-GCM-SHA256",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        "ECDHE-RSA-AES256-GCM-SHA384",
+    ),
+    (
+        TLS12,
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        "ECDHE-RSA-CHACHA20-POLY1305",
+    ),
 ];
+
+const TLS12: ProtocolVersion = ProtocolVersion::TLS12;
+const TLS13: ProtocolVersion = ProtocolVersion::TLS13;
 
 /// Group, its name in arguments of OpenSSL, and as OpenSSL prints it.
 const GROUPS: [(NamedGroup, &str, &str); 4] = [
@@ -62,7 +109,9 @@ const SIGNATURES: [(KeyType, SignatureScheme, &str, &str); 5] = [
 ];
 
 struct Combination {
+    version: ProtocolVersion,
     suite: CipherSuite,
+    suite_name: &'static str,
     group: NamedGroup,
     group_argument: &'static str,
     group_printed: &'static str,
@@ -73,16 +122,26 @@ struct Combination {
 }
 
 impl Combination {
-    fn all(world: &World) -> Vec<Self> {
+    fn all(world: &World, version: ProtocolVersion) -> Vec<Self> {
         let mut all = Vec::new();
         for (key_type, scheme, signature, digest) in SIGNATURES {
             let identity = world.localhost(key_type);
             let files = world.files(&identity, &format!("{key_type:?}"));
             let identity = Arc::new((identity, files));
-            for suite in SUITES {
+            let fits = |suite: CipherSuite| match suite.to_string() {
+                name if name.contains("_ECDSA_") => key_type != KeyType::Rsa2048,
+                name if name.contains("_RSA_") => key_type == KeyType::Rsa2048,
+                _ => true,
+            };
+            let suites = SUITES
+                .into_iter()
+                .filter(|(of, suite, _)| *of == version && fits(*suite));
+            for (version, suite, suite_name) in suites {
                 for (group, group_argument, group_printed) in GROUPS {
                     all.push(Self {
+                        version,
                         suite,
+                        suite_name,
                         group,
                         group_argument,
                         group_printed,
@@ -102,6 +161,23 @@ impl Combination {
         format!("{} {} {}", self.suite, self.group, self.scheme)
     }
 
+    /// The scheme that OpenSSL signs with. In TLS 1.2 the curve is not part of it (RFC 8422 section 5.1.3): it takes
+    /// our first with ECDSA, whatever its key.
+    fn scheme_of_openssl(&self) -> SignatureScheme {
+        match (self.version, self.signature) {
+            (TLS12, "ECDSA") => SignatureScheme::ECDSA_SECP256R1_SHA256,
+            _ => self.scheme,
+        }
+    }
+
+    /// The options that limit OpenSSL to version and suite.
+    fn limits(&self) -> [&'static str; 3] {
+        match self.version {
+            TLS12 => ["-tls1_2", "-cipher", self.suite_name],
+            _ => ["-tls1_3", "-ciphersuites", self.suite_name],
+        }
+    }
+
     /// What `-brief` printed: `Key: value`, whatever the case.
     fn assert_printed(&self, text: &str, key: &str, value: &str) {
         let line = format!("{key}: {value}");
@@ -113,27 +189,36 @@ impl Combination {
 }
 
 #[tokio::test]
-async fn our_client_and_openssl_exchange_a_mebibyte_each_way_in_every_combination() {
-    if !require_or_skip("openssl") {
-        return;
-    }
-    let world = Arc::new(World::new());
-    let combinations = Combination::all(&world);
-    at_once(combinations, move |combination| {
-        with_s_server(Arc::clone(&world), combination)
-    })
-    .await;
+async fn our_client_and_openssl_exchange_a_mebibyte_each_way_in_every_combination_of_tls_1_3() {
+    in_every_combination(TLS13, with_s_server).await;
 }
 
 #[tokio::test]
-async fn our_server_and_openssl_exchange_a_mebibyte_each_way_in_every_combination() {
+async fn our_server_and_openssl_exchange_a_mebibyte_each_way_in_every_combination_of_tls_1_3() {
+    in_every_combination(TLS13, with_s_client).await;
+}
+
+#[tokio::test]
+async fn our_client_and_openssl_exchange_a_mebibyte_each_way_in_every_combination_of_tls_1_2() {
+    in_every_combination(TLS12, with_s_server).await;
+}
+
+#[tokio::test]
+async fn our_server_and_openssl_exchange_a_mebibyte_each_way_in_every_combination_of_tls_1_2() {
+    in_every_combination(TLS12, with_s_client).await;
+}
+
+async fn in_every_combination<F>(version: ProtocolVersion, run: fn(Arc<World>, Combination) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     if !require_or_skip("openssl") {
         return;
     }
     let world = Arc::new(World::new());
-    let combinations = Combination::all(&world);
+    let combinations = Combination::all(&world, version);
     at_once(combinations, move |combination| {
-        with_s_client(Arc::clone(&world), combination)
+        run(Arc::clone(&world), combination)
     })
     .await;
 }
@@ -159,25 +244,24 @@ where
 }
 
 async fn with_s_server(world: Arc<World>, combination: Combination) {
-    let suite = combination.suite.to_string();
     let arguments = [
-        "-tls1_3",
-        "-quiet",
-        "-brief",
-        "-ciphersuites",
-        &suite,
-        "-groups",
-        combination.group_argument,
-    ];
+        &combination.limits()[..],
+        &["-quiet", "-brief", "-groups", combination.group_argument],
+    ]
+    .concat();
     let mut server = s_server(&combination.identity.1, &arguments).await;
-    let config = world.client().key_shares([combination.group]).build().unwrap();
+    let client = world.client();
+    let config = match combination.version {
+        TLS12 => client.build().unwrap(),
+        _ => client.key_shares([combination.group]).build().unwrap(),
+    };
     let mut stream = connect(server.address, config).await.unwrap();
 
     let info = stream.info();
-    assert_eq!(info.version(), ProtocolVersion::TLS13);
+    assert_eq!(info.version(), combination.version);
     assert_eq!(info.cipher_suite(), combination.suite);
     assert_eq!(info.group(), combination.group);
-    assert_eq!(info.signature_scheme(), Some(combination.scheme));
+    assert_eq!(info.signature_scheme(), Some(combination.scheme_of_openssl()));
     assert_eq!(info.peer_certificates(), combination.identity.0.chain());
     assert!(!info.had_hello_retry_request() && !info.is_resumed());
 
@@ -205,15 +289,22 @@ async fn with_s_server(world: Arc<World>, combination: Combination) {
     assert!(finished.status.success());
     assert_no_error(&finished);
     assert_eq!(finished.stdout.len(), SIZE);
-    combination.assert_printed(&finished.text(), "Protocol version", "TLSv1.3");
-    combination.assert_printed(&finished.text(), "Ciphersuite", &suite);
+    combination.assert_printed(
+        &finished.text(),
+        "Protocol version",
+        &combination.version.to_string(),
+    );
+    combination.assert_printed(&finished.text(), "Ciphersuite", combination.suite_name);
 }
 
 async fn with_s_client(world: Arc<World>, combination: Combination) {
     let (listener, address) = Listener::new().await;
-    let suite = combination.suite.to_string();
+    // In TLS 1.2 OpenSSL wants the curve of an ECDSA certificate among its groups too: the choice is left to us.
+    let (theirs, ours) = match combination.version {
+        TLS12 => ("X25519:P-256:P-384:P-521", Some([combination.group])),
+        _ => (combination.group_argument, None),
+    };
     let arguments = [
-        "-tls1_3",
         "-brief",
         "-nocommands",
         "-CAfile",
@@ -223,20 +314,18 @@ async fn with_s_client(world: Arc<World>, combination: Combination) {
         "localhost",
         "-servername",
         "localhost",
-        "-ciphersuites",
-        &suite,
         "-groups",
-        combination.group_argument,
+        theirs,
     ];
-    let mut client = s_client(address, &arguments);
-    let config = ServerConfig::builder()
-        .certificate(certified(&combination.identity.0))
-        .build()
-        .unwrap();
-    let stream = listener.accept(config).await.unwrap();
+    let mut client = s_client(address, &[&combination.limits()[..], &arguments].concat());
+    let mut config = ServerConfig::builder().certificate(certified(&combination.identity.0));
+    if let Some(group) = ours {
+        config = config.groups(group);
+    }
+    let stream = listener.accept(config.build().unwrap()).await.unwrap();
 
     let info = stream.info();
-    assert_eq!(info.version(), ProtocolVersion::TLS13);
+    assert_eq!(info.version(), combination.version);
     assert_eq!(info.cipher_suite(), combination.suite);
     assert_eq!(info.group(), combination.group);
     assert_eq!(info.signature_scheme(), Some(combination.scheme));
@@ -277,8 +366,8 @@ async fn with_s_client(world: Arc<World>, combination: Combination) {
     };
     let both = timeout(LIMIT, async { tokio::join!(echo, user) });
     let (_, text) = Box::pin(both).await.expect("the echo ends");
-    combination.assert_printed(&text, "Protocol version", "TLSv1.3");
-    combination.assert_printed(&text, "Ciphersuite", &suite);
+    combination.assert_printed(&text, "Protocol version", &combination.version.to_string());
+    combination.assert_printed(&text, "Ciphersuite", combination.suite_name);
     combination.assert_printed(&text, "Server Temp Key", combination.group_printed);
     combination.assert_printed(&text, "Signature type", combination.signature);
     if !combination.digest.is_empty() {

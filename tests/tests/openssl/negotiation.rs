@@ -1,12 +1,24 @@
 //! What both sides agree on: groups after a HelloRetryRequest, ALPN, the certificate by name, exporters.
 
-use tls_core::{NamedGroup, SignatureScheme};
+use std::sync::Arc;
+
+use tls_core::{KeyLogFile, NamedGroup, SignatureScheme};
 use tls_tests::openssl::{Negotiated, s_client, s_server};
 use tls_tests::pki::KeyType;
 use tls_tests::process::require_or_skip;
 use tls_tokio::{CipherSuite, ServerConfig};
 
 use crate::{Listener, World, assert_no_error, certified, close, connect, connect_as, expect, path, send};
+
+both_versions! {
+    our_client_takes_the_protocol_that_openssl_chooses,
+    our_server_chooses_the_protocol_by_its_own_preference,
+    our_server_presents_the_certificate_for_the_name_and_the_schemes,
+    openssl_sees_the_name_that_our_client_asks_for,
+    exporters_agree,
+    key_logs_agree,
+    a_scheme_that_only_some_keys_have_is_used,
+}
 
 /// Suites of both hashes: the transcript is replaced by its hash when a second ClientHello is asked for.
 const SUITES: [CipherSuite; 2] = [
@@ -107,8 +119,7 @@ async fn a_group_that_both_prefer_less_needs_no_second_hello_where_its_share_is_
     client.kill().await;
 }
 
-#[tokio::test]
-async fn our_client_takes_the_protocol_that_openssl_chooses() {
+async fn our_client_takes_the_protocol_that_openssl_chooses(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -119,7 +130,7 @@ async fn our_client_takes_the_protocol_that_openssl_chooses() {
         (Some("h2,http/1.1"), Some(b"h2")),
         (None, None),
     ] {
-        let mut arguments = vec!["-tls1_3"];
+        let mut arguments = vec![version];
         if let Some(theirs) = theirs {
             arguments.extend(["-alpn", theirs]);
         }
@@ -132,8 +143,7 @@ async fn our_client_takes_the_protocol_that_openssl_chooses() {
     }
 }
 
-#[tokio::test]
-async fn our_server_chooses_the_protocol_by_its_own_preference() {
+async fn our_server_chooses_the_protocol_by_its_own_preference(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -145,7 +155,7 @@ async fn our_server_chooses_the_protocol_by_its_own_preference() {
         (None, None),
     ] {
         let (listener, address) = Listener::new().await;
-        let mut arguments = vec!["-tls1_3"];
+        let mut arguments = vec![version];
         if let Some(theirs) = theirs {
             arguments.extend(["-alpn", theirs]);
         }
@@ -163,8 +173,7 @@ async fn our_server_chooses_the_protocol_by_its_own_preference() {
     }
 }
 
-#[tokio::test]
-async fn our_server_presents_the_certificate_for_the_name_and_the_schemes() {
+async fn our_server_presents_the_certificate_for_the_name_and_the_schemes(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -201,7 +210,7 @@ async fn our_server_presents_the_certificate_for_the_name_and_the_schemes() {
     ];
     for (arguments, subject, signature) in cases {
         let (listener, address) = Listener::new().await;
-        let mut client = s_client(address, &[&["-tls1_3"], &arguments[..]].concat());
+        let mut client = s_client(address, &[&[version], &arguments[..]].concat());
         let mut stream = listener.accept(config.clone()).await.unwrap();
         let name = stream.info().server_name().map(str::to_owned);
         let asked = (arguments[0] == "-servername").then(|| arguments[1]);
@@ -227,8 +236,7 @@ async fn our_server_presents_the_certificate_for_the_name_and_the_schemes() {
     }
 }
 
-#[tokio::test]
-async fn openssl_sees_the_name_that_our_client_asks_for() {
+async fn openssl_sees_the_name_that_our_client_asks_for(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -238,7 +246,7 @@ async fn openssl_sees_the_name_that_our_client_asks_for() {
     let files = world.files(&first, "first");
     let files2 = world.files(&second, "second");
     let arguments = [
-        "-tls1_3",
+        version,
         "-servername",
         "second.example",
         "-cert2",
@@ -267,17 +275,26 @@ async fn openssl_sees_the_name_that_our_client_asks_for() {
     assert_no_error(&server.process.finish().await);
 }
 
-#[tokio::test]
-async fn exporters_agree() {
+async fn exporters_agree(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     let exporter = ["-keymatexport", "EXPORTER-test", "-keymatexportlen", "77"];
-    for suite in SUITES {
-        let suite_name = suite.to_string();
-        let arguments = [&["-tls1_3", "-ciphersuites", &suite_name], &exporter[..]].concat();
+    // Of both hashes.
+    let suites = match version {
+        "-tls1_2" => [
+            ["-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+            ["-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+        ],
+        _ => [
+            ["-ciphersuites", "TLS_AES_128_GCM_SHA256"],
+            ["-ciphersuites", "TLS_AES_256_GCM_SHA384"],
+        ],
+    };
+    for suite in suites {
+        let arguments = [&[version][..], &suite, &exporter].concat();
         let mut ours = [0; 77];
 
         let (listener, address) = Listener::new().await;
@@ -310,8 +327,46 @@ async fn exporters_agree() {
     }
 }
 
-#[tokio::test]
-async fn a_scheme_that_only_some_keys_have_is_used() {
+async fn key_logs_agree(version: &str) {
+    if !require_or_skip("openssl") {
+        return;
+    }
+    let world = World::new();
+    let at = |name: &str| world.directory.path().join(name);
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(at(name)).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut lines: Vec<String> = lines.map(str::to_lowercase).collect();
+        lines.sort();
+        lines
+    };
+    let count = if version == "-tls1_2" { 1 } else { 5 };
+    let log = |name: &str| Arc::new(KeyLogFile::open(at(name)).unwrap());
+
+    let (listener, address) = Listener::new().await;
+    let theirs = at("s_client");
+    let mut client = s_client(address, &[version, "-keylogfile", path(&theirs)]);
+    let config = world.server().key_log(log("server")).build().unwrap();
+    let mut stream = listener.accept(config).await.unwrap();
+    client.wait_for("Verify return code").await;
+    client.send(b"Q\n").await.unwrap();
+    close(&mut stream).await;
+    client.finish().await;
+    assert_eq!(lines("server"), lines("s_client"));
+    assert_eq!(lines("server").len(), count);
+
+    let theirs = at("s_server");
+    let files = world.localhost_files(KeyType::P256);
+    let server = s_server(&files, &[version, "-keylogfile", path(&theirs)]).await;
+    let config = world.client().key_log(log("client")).build().unwrap();
+    let mut stream = connect(server.address, config).await.unwrap();
+    close(&mut stream).await;
+    server.process.finish().await;
+    assert_eq!(lines("client"), lines("s_server"));
+    assert_eq!(lines("client").len(), count);
+}
+
+async fn a_scheme_that_only_some_keys_have_is_used(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -333,7 +388,7 @@ async fn a_scheme_that_only_some_keys_have_is_used() {
         let identity = world.localhost(KeyType::Rsa2048);
 
         let (listener, address) = Listener::new().await;
-        let mut client = s_client(address, &["-tls1_3", "-sigalgs", &list]);
+        let mut client = s_client(address, &[version, "-sigalgs", &list]);
         let config = ServerConfig::builder()
             .certificate(certified(&identity))
             .build()
@@ -349,7 +404,7 @@ async fn a_scheme_that_only_some_keys_have_is_used() {
             ("RSA-PSS", digest)
         );
 
-        let server = s_server(&world.files(&identity, "server"), &["-tls1_3"]).await;
+        let server = s_server(&world.files(&identity, "server"), &[version]).await;
         let config = world
             .client()
             .signature_schemes([scheme, SignatureScheme::ECDSA_SECP256R1_SHA256])

@@ -7,6 +7,12 @@ use tls_tests::process::require_or_skip;
 
 use crate::{Listener, World, assert_no_error, close, connect, expect, noise, send};
 
+both_versions! {
+    our_server_reads_records_of_every_shape_and_answers_in_its_own,
+    our_client_reads_records_of_every_shape_and_answers_in_its_own,
+    small_writes_arrive_one_by_one_and_in_order,
+}
+
 const SIZE: usize = 200_000;
 
 /// Options of OpenSSL that change the records it sends.
@@ -19,15 +25,14 @@ const SHAPES: [&[&str]; 6] = [
     &["-no_middlebox"],
 ];
 
-#[tokio::test]
-async fn our_server_reads_records_of_every_shape_and_answers_in_its_own() {
+async fn our_server_reads_records_of_every_shape_and_answers_in_its_own(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     for (turn, shape) in SHAPES.into_iter().enumerate() {
         let (listener, address) = Listener::new().await;
-        let mut client = s_client(address, &[&["-tls1_3", "-brief", "-nocommands"], shape].concat());
+        let mut client = s_client(address, &[&[version, "-brief", "-nocommands"], shape].concat());
         let padding = [
             Padding::None,
             Padding::MultipleOf(1000),
@@ -46,15 +51,14 @@ async fn our_server_reads_records_of_every_shape_and_answers_in_its_own() {
     }
 }
 
-#[tokio::test]
-async fn our_client_reads_records_of_every_shape_and_answers_in_its_own() {
+async fn our_client_reads_records_of_every_shape_and_answers_in_its_own(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let files = world.localhost_files(KeyType::P256);
     for (turn, shape) in SHAPES.into_iter().enumerate() {
-        let mut server = s_server(&files, &[&["-tls1_3", "-quiet"], shape].concat()).await;
+        let mut server = s_server(&files, &[&[version, "-quiet"], shape].concat()).await;
         let padding = [
             Padding::None,
             Padding::MultipleOf(1000),
@@ -72,14 +76,13 @@ async fn our_client_reads_records_of_every_shape_and_answers_in_its_own() {
     }
 }
 
-#[tokio::test]
-async fn small_writes_arrive_one_by_one_and_in_order() {
+async fn small_writes_arrive_one_by_one_and_in_order(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let mut client = s_client(address, &["-tls1_3", "-brief", "-nocommands"]);
+    let mut client = s_client(address, &[version, "-brief", "-nocommands"]);
     let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
     let data = noise(2_000, 8);
     for byte in &data {

@@ -1,7 +1,7 @@
 //! Handshakes that must fail, with the alert that the other side sees.
 
 use tls_core::{AlertDescription as Alert, CertificateError, ErrorKind, NothingInCommon};
-use tls_core::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use tls_core::{CipherSuite, NamedGroup, SignatureScheme};
 use tls_tests::openssl::{s_client, s_server};
 use tls_tests::pki::{Authority, Identity, KeyType, Leaf, Validity};
 use tls_tests::process::require_or_skip;
@@ -9,6 +9,15 @@ use tls_tokio::ServerConfig;
 use tokio::io::AsyncReadExt;
 
 use crate::{Listener, World, assert_refused_with, certified, connect, connect_as, kind};
+
+both_versions! {
+    our_client_refuses_a_bad_chain_and_openssl_sees_the_alert,
+    a_chain_of_an_authority_that_was_made_anew_is_refused_with_a_hint,
+    openssl_refuses_our_bad_chain_and_we_see_its_alert,
+    no_protocol_in_common_is_said_by_both,
+    a_bad_pin_is_refused,
+    a_key_of_another_certificate_is_noticed_by_openssl,
+}
 
 type IsExpected = fn(&CertificateError) -> bool;
 type IsMissing = fn(&NothingInCommon) -> bool;
@@ -83,15 +92,14 @@ fn bad_chains(world: &World) -> Vec<Bad> {
     ]
 }
 
-#[tokio::test]
-async fn our_client_refuses_a_bad_chain_and_openssl_sees_the_alert() {
+async fn our_client_refuses_a_bad_chain_and_openssl_sees_the_alert(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     for bad in bad_chains(&world) {
         let files = world.files(&bad.identity, "bad");
-        let server = s_server(&files, &["-tls1_3"]).await;
+        let server = s_server(&files, &[version]).await;
         let config = world.client().build().unwrap();
         let error = connect_as(server.address, config, bad.name).await.unwrap_err();
         assert!(
@@ -110,14 +118,13 @@ async fn our_client_refuses_a_bad_chain_and_openssl_sees_the_alert() {
     }
 }
 
-#[tokio::test]
-async fn a_chain_of_an_authority_that_was_made_anew_is_refused_with_a_hint() {
+async fn a_chain_of_an_authority_that_was_made_anew_is_refused_with_a_hint(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let anew = world.authority.made_anew().leaf(KeyType::P256, &["localhost"]);
-    let server = s_server(&world.files(&anew, "anew"), &["-tls1_3"]).await;
+    let server = s_server(&world.files(&anew, "anew"), &[version]).await;
     let error = connect(server.address, world.client().build().unwrap())
         .await
         .unwrap_err();
@@ -125,8 +132,7 @@ async fn a_chain_of_an_authority_that_was_made_anew_is_refused_with_a_hint() {
     server.process.finish().await;
 }
 
-#[tokio::test]
-async fn openssl_refuses_our_bad_chain_and_we_see_its_alert() {
+async fn openssl_refuses_our_bad_chain_and_we_see_its_alert(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -159,7 +165,7 @@ async fn openssl_refuses_our_bad_chain_and_we_see_its_alert() {
     for (identity, name, alert) in cases {
         let (listener, address) = Listener::new().await;
         let verify = [
-            "-tls1_3",
+            version,
             "-CAfile",
             world.root(),
             "-verify_return_error",
@@ -177,14 +183,13 @@ async fn openssl_refuses_our_bad_chain_and_we_see_its_alert() {
     }
 }
 
-#[tokio::test]
-async fn no_protocol_in_common_is_said_by_both() {
+async fn no_protocol_in_common_is_said_by_both(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
     let world = World::new();
     let (listener, address) = Listener::new().await;
-    let client = s_client(address, &["-tls1_3", "-alpn", "foo,bar"]);
+    let client = s_client(address, &[version, "-alpn", "foo,bar"]);
     let config = world.server().alpn(["h2"]).build().unwrap();
     let error = listener.accept(config).await.unwrap_err();
     assert!(
@@ -197,7 +202,7 @@ async fn no_protocol_in_common_is_said_by_both() {
     assert_eq!(client.finish().await.alert_seen(), Some(120));
 
     let files = world.localhost_files(KeyType::P256);
-    let server = s_server(&files, &["-tls1_3", "-alpn", "foo"]).await;
+    let server = s_server(&files, &[version, "-alpn", "foo"]).await;
     let config = world.client().alpn(["h2"]).build().unwrap();
     let error = connect(server.address, config).await.unwrap_err();
     assert_refused_with(&error, Alert::NO_APPLICATION_PROTOCOL);
@@ -223,12 +228,12 @@ async fn our_server_says_when_nothing_is_in_common() {
         (
             &["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"],
             40,
-            |what| matches!(what, N::CipherSuite { theirs } if theirs.contains(&CipherSuite::TLS_AES_128_GCM_SHA256)),
+            |what| matches!(what, N::CipherSuite { theirs, .. } if theirs.contains(&CipherSuite::TLS_AES_128_GCM_SHA256)),
         ),
         (
             &["-tls1_3", "-groups", "P-256:P-384"],
             40,
-            |what| matches!(what, N::Group { theirs } if *theirs == [NamedGroup::SECP256R1, NamedGroup::SECP384R1]),
+            |what| matches!(what, N::Group { theirs, .. } if *theirs == [NamedGroup::SECP256R1, NamedGroup::SECP384R1]),
         ),
         (
             &["-tls1_3", "-sigalgs", "ed25519"],
@@ -315,8 +320,7 @@ async fn a_server_that_insists_on_a_certificate_tells_us_with_the_first_read() {
     server.process.finish().await;
 }
 
-#[tokio::test]
-async fn a_bad_pin_is_refused() {
+async fn a_bad_pin_is_refused(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -326,18 +330,17 @@ async fn a_bad_pin_is_refused() {
         .dangerously_pin_certificate(pinned.leaf())
         .build()
         .unwrap();
-    let good = s_server(&world.files(&pinned, "pinned"), &["-tls1_3"]).await;
+    let good = s_server(&world.files(&pinned, "pinned"), &[version]).await;
     let mut stream = connect(good.address, config.clone()).await.unwrap();
-    assert_eq!(stream.info().version(), ProtocolVersion::TLS13);
+    assert_eq!(stream.info().peer_certificates()[0], pinned.leaf());
     crate::close(&mut stream).await;
-    let bad = s_server(&world.files(&other, "other"), &["-tls1_3"]).await;
+    let bad = s_server(&world.files(&other, "other"), &[version]).await;
     let error = connect(bad.address, config).await.unwrap_err();
     assert!(matches!(kind(&error), ErrorKind::Certificate(_)), "{error}");
     assert!(bad.process.finish().await.alert_seen().is_some());
 }
 
-#[tokio::test]
-async fn a_key_of_another_certificate_is_noticed_by_openssl() {
+async fn a_key_of_another_certificate_is_noticed_by_openssl(version: &str) {
     if !require_or_skip("openssl") {
         return;
     }
@@ -347,7 +350,7 @@ async fn a_key_of_another_certificate_is_noticed_by_openssl() {
     let key = tls_core::SigningKey::from_der(&two.key()).unwrap();
     let mixed = tls_tokio::CertifiedKey::new(one.chain(), std::sync::Arc::new(key)).unwrap();
     let (listener, address) = Listener::new().await;
-    let client = s_client(address, &["-tls1_3"]);
+    let client = s_client(address, &[version]);
     let config = ServerConfig::builder().certificate(mixed).build().unwrap();
     let error = listener.accept(config).await.unwrap_err();
     assert_refused_with(&error, Alert::DECRYPT_ERROR);

@@ -56,7 +56,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         Mode::Http => &["http/1.1"],
         Mode::Echo => &[],
     };
-    let mut builder = ServerConfig::builder()
+    let mut builder = arguments
+        .protocol
+        .server(ServerConfig::builder())
         .certificate(certificate)
         .alpn(setup::protocols(arguments.alpn, default_alpn));
     if let Some(key_log) = setup::key_log()? {

@@ -37,6 +37,10 @@ pub(super) fn reply(method: &str, target: &str, facts: &Facts) -> Reply {
             content_type: "application/json",
             body: format!("{:#}\n", Value::Object(facts.json())),
         }),
+        "/keyupdate" if facts.version != "TLSv1.3" => plain(html(
+            facts,
+            "<p>This version of TLS has no KeyUpdate: the keys are the old ones.</p>\n",
+        )),
         "/keyupdate" => Reply {
             response: html(
                 facts,
@@ -133,6 +137,12 @@ mod tests {
     fn only_the_keyupdate_page_asks_for_one() {
         assert!(reply("GET", "/keyupdate", &facts()).key_update);
         assert!(!reply("GET", "/", &facts()).key_update);
+        let old = Facts {
+            version: "TLSv1.2".to_owned(),
+            ..facts()
+        };
+        let page = reply("GET", "/keyupdate", &old);
+        assert!(!page.key_update && page.response.body.contains("has no KeyUpdate"));
         assert!(!reply("POST", "/keyupdate", &facts()).key_update);
     }
 

@@ -13,4 +13,5 @@ mod errors;
 mod http;
 mod lifetime;
 mod peers;
+mod protocol;
 mod support;

@@ -97,7 +97,7 @@ impl Common {
     }
 
     /// Our suites of this version, best first.
-    pub(crate) fn suites(&self, version: ProtocolVersion) -> impl Iterator<Item = &'static Suite> {
+    pub(crate) fn suites(&self, version: ProtocolVersion) -> impl Iterator<Item = &'static Suite> + Clone {
         self.cipher_suites
             .iter()
             .filter_map(|id| suites::suite(*id))

@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use super::{
     CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse, NothingInCommon, Phase,
-    Side,
+    Side, legacy,
 };
-use crate::alert::AlertDescription;
+use crate::registry::CipherSuite;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,9 +105,17 @@ impl fmt::Display for Misbehaviour {
 impl fmt::Display for NothingInCommon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version { theirs } => write!(f, "no common version; the peer has {theirs:?}"),
-            Self::CipherSuite { theirs } => write!(f, "no common cipher suite; the peer has {theirs:?}"),
-            Self::Group { theirs } => write!(f, "no common group; the peer has {theirs:?}"),
+            Self::Version { theirs, ours } => {
+                write!(f, "no common version; the peer has {theirs:?}, we have {ours:?}")
+            }
+            Self::CipherSuite { theirs, ours } => write!(
+                f,
+                "no common cipher suite; the peer has {}, we have {ours:?}",
+                Suites(theirs)
+            ),
+            Self::Group { theirs, ours } => {
+                write!(f, "no common group; the peer has {theirs:?}, we have {ours:?}")
+            }
             Self::SignatureScheme { theirs } => {
                 write!(f, "no certificate for the peer's signature schemes {theirs:?}")
             }
@@ -122,6 +130,19 @@ impl fmt::Display for NothingInCommon {
                 )
             }
         }
+    }
+}
+
+/// A list of cipher suites, with the names of those that we know only to refuse them.
+struct Suites<'a>(&'a [CipherSuite]);
+
+impl fmt::Display for Suites<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self
+            .0
+            .iter()
+            .map(|suite| legacy::name(*suite).map_or_else(|| suite.to_string(), str::to_owned));
+        write!(f, "[{}]", names.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -194,54 +215,6 @@ impl fmt::Display for Misuse {
             }
         })
     }
-}
-
-pub(super) fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::Certificate(CertificateError::CaUsedAsEndEntity) => {
-            "the server presents a CA certificate as its own (`openssl req -x509` makes these): issue a leaf from it, \
-             or make it with basicConstraints CA:FALSE"
-        }
-        ErrorKind::Certificate(CertificateError::UnknownIssuer) => {
-            "is the root among the trusted ones, and does the server send its intermediates?"
-        }
-        ErrorKind::Certificate(CertificateError::BadSignature) => {
-            "is the trusted root an older one of the same name, from a CA that was made anew?"
-        }
-        ErrorKind::NotTls { first_bytes } if looks_like_http(first_bytes) => {
-            "this is plain HTTP: is the URL https, and the port the TLS one?"
-        }
-        ErrorKind::NotTls { .. } => "does the peer speak TLS on this port?",
-        ErrorKind::AlertReceived(AlertDescription::UNKNOWN_CA) => {
-            "the peer does not trust the root of our certificate"
-        }
-        ErrorKind::AlertReceived(AlertDescription::CERTIFICATE_REQUIRED) => {
-            "the peer asks for a client certificate"
-        }
-        ErrorKind::AlertReceived(AlertDescription::PROTOCOL_VERSION) => {
-            "the peer speaks none of the TLS versions we offer"
-        }
-        _ => return None,
-    })
-}
-
-/// Whether these first bytes of a connection are those of a plain HTTP request.
-fn looks_like_http(first_bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] = [
-        b"GET ",
-        b"POST ",
-        b"HEAD ",
-        b"PUT ",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"PATCH ",
-        b"CONNECT ",
-        b"HTTP/",
-    ];
-    METHODS
-        .iter()
-        .any(|method| first_bytes.starts_with(method.get(..first_bytes.len()).unwrap_or(method)))
-        && !first_bytes.is_empty()
 }
 
 impl fmt::Display for Side {

@@ -1,6 +1,8 @@
 //! What can go wrong, in families by whose fault it is, and the one table from errors to alerts.
 
 mod display;
+mod hint;
+mod legacy;
 mod table;
 
 use core::fmt;
@@ -184,20 +186,26 @@ pub enum NothingInCommon {
     Version {
         /// What the peer offered or chose.
         theirs: Vec<ProtocolVersion>,
+        /// What our configuration allows, best first.
+        ours: Vec<ProtocolVersion>,
     },
     /// No cipher suite.
     CipherSuite {
         /// What the peer offered.
         theirs: Vec<CipherSuite>,
+        /// What our configuration has for the version, best first.
+        ours: Vec<CipherSuite>,
     },
     /// No group for key exchange.
     Group {
         /// What the peer offered.
         theirs: Vec<NamedGroup>,
+        /// What our configuration has for the version, best first.
+        ours: Vec<NamedGroup>,
     },
     /// No signature scheme that fits a certificate we have.
     SignatureScheme {
-        /// What the peer offered.
+        /// What the peer offered, less what the version or the common cipher suites do not allow.
         theirs: Vec<SignatureScheme>,
     },
     /// TLS 1.2 without the extended main secret (RFC 7627), which we require.
@@ -378,7 +386,7 @@ impl Error {
     /// What to do about it, where a cause is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        display::hint_for(&self.0.kind)
+        hint::hint_for(&self.0.kind, self.0.phase)
     }
 }
 

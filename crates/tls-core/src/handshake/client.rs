@@ -329,6 +329,7 @@ fn choose_version(
         }
         None => Err(NothingInCommon::Version {
             theirs: vec![hello.legacy_version],
+            ours: common.versions(),
         }
         .into()),
     }

@@ -75,11 +75,13 @@ fn choose_version(hello: &ClientHello, common: &Common) -> Result<ProtocolVersio
     let ours = common.versions();
     match &hello.extensions.supported_versions {
         Some(theirs) => ours
-            .into_iter()
+            .iter()
+            .copied()
             .find(|version| theirs.contains(version))
             .ok_or_else(|| {
                 NothingInCommon::Version {
                     theirs: theirs.clone(),
+                    ours: common.versions(),
                 }
                 .into()
             }),
@@ -88,6 +90,7 @@ fn choose_version(hello: &ClientHello, common: &Common) -> Result<ProtocolVersio
         }
         None => Err(NothingInCommon::Version {
             theirs: vec![hello.legacy_version],
+            ours,
         }
         .into()),
     }
@@ -96,10 +99,11 @@ fn choose_version(hello: &ClientHello, common: &Common) -> Result<ProtocolVersio
 /// Our preference decides, but for one thing: a client that puts ChaCha20 first has no AES hardware.
 pub(super) fn choose_suite(
     hello: &ClientHello,
-    ours: impl Iterator<Item = &'static Suite>,
+    ours: impl Iterator<Item = &'static Suite> + Clone,
 ) -> Result<&'static Suite, Error> {
     let position = |suite: &Suite| hello.cipher_suites.iter().position(|theirs| *theirs == suite.id);
     let common: Vec<_> = ours
+        .clone()
         .filter_map(|suite| position(suite).map(|position| (position, suite)))
         .collect();
     let first = common
@@ -111,6 +115,7 @@ pub(super) fn choose_suite(
         _ => common.first().map(|(_, suite)| *suite).ok_or_else(|| {
             NothingInCommon::CipherSuite {
                 theirs: hello.cipher_suites.clone(),
+                ours: ours.map(|suite| suite.id).collect(),
             }
             .into()
         }),

@@ -37,6 +37,7 @@ pub(super) async fn respond(
     config: &ServerSettings,
 ) -> Result<Connection, Error> {
     check_client_hello(hello, config)?;
+    check_suites(hello, &config.common)?;
     let group = choose_group(hello, &config.common)?;
     let (certified, scheme) = choose_certificate(peer, hello, config).await?;
     let authentication = Authentication::of(scheme);
@@ -115,13 +116,30 @@ fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<()
     Ok(())
 }
 
+/// Some suite must be common, before anything is asked that a client without such suites says nothing about: its
+/// groups, for one.
+fn check_suites(hello: &ClientHello, common: &Common) -> Result<(), Error> {
+    match common_suites(hello, common).next() {
+        Some(_) => Ok(()),
+        None => Err(NothingInCommon::CipherSuite {
+            theirs: hello.cipher_suites.clone(),
+            ours: common
+                .suites(ProtocolVersion::TLS12)
+                .map(|suite| suite.id)
+                .collect(),
+        }
+        .into()),
+    }
+}
+
 /// Our best group that the client has too. A client that names none might not know ours (RFC 8422 section 4).
 fn choose_group(hello: &ClientHello, common: &Common) -> Result<NamedGroup, Error> {
     let theirs = hello.supported_groups();
-    let mut ours = common.groups.iter().copied().filter(|group| is_for_tls12(*group));
-    ours.find(|group| theirs.contains(group)).ok_or_else(|| {
+    let ours = || common.groups.iter().copied().filter(|group| is_for_tls12(*group));
+    ours().find(|group| theirs.contains(group)).ok_or_else(|| {
         NothingInCommon::Group {
             theirs: theirs.to_vec(),
+            ours: ours().collect(),
         }
         .into()
     })
@@ -138,12 +156,6 @@ async fn choose_certificate(
             && common_suites(hello, &config.common)
                 .any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
     };
-    if common_suites(hello, &config.common).next().is_none() {
-        return Err(NothingInCommon::CipherSuite {
-            theirs: hello.cipher_suites.clone(),
-        }
-        .into());
-    }
     let schemes: Vec<_> = hello
         .signature_algorithms()
         .iter()

@@ -199,6 +199,7 @@ async fn retry_if_no_usable_share(
     let Some(&group) = common.groups.iter().find(|group| theirs.contains(group)) else {
         return Err(NothingInCommon::Group {
             theirs: theirs.to_vec(),
+            ours: common.groups.clone(),
         }
         .into());
     };
