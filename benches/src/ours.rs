@@ -1,11 +1,12 @@
 //! tls-core and tls-tokio.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tls_core::{
-    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, Progress, ProtocolVersion, RootStore,
-    ServerConfig, SignatureScheme,
+    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, NoSessions, Progress, ProtocolVersion,
+    RootStore, ServerConfig, SignatureScheme,
 };
 use tls_tokio::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio::net::TcpStream;
@@ -29,9 +30,6 @@ impl Stack for Ours {
     type ServerStream = TlsStream<TcpStream>;
 
     fn new(setup: &Setup<'_>) -> Option<Self> {
-        if setup.tickets {
-            return None;
-        }
         let suite = suite(setup);
         let version = match setup.version {
             Version::Tls12 => ProtocolVersion::TLS12,
@@ -51,13 +49,20 @@ impl Stack for Ours {
             .cipher_suites([suite])
             .groups(groups())
             .key_shares(groups());
+        let mut server = ServerConfig::builder();
+        if setup.tickets {
+            // A client that wants tickets, and keeps none.
+            client = client.session_cache(Arc::new(NoSessions));
+        } else {
+            server = server.tickets(0);
+        }
         if setup.identity.kind == KeyKind::Rsa2048 {
             // What is ours by preference anyway, and all that rustls offers here.
             client = client.signature_schemes([SignatureScheme::RSA_PSS_RSAE_SHA256]);
         }
         let client = client.build().unwrap();
         let certified = CertifiedKey::from_der(setup.identity.chain.clone(), &setup.identity.key).unwrap();
-        let server = ServerConfig::builder()
+        let server = server
             .certificate(certified)
             .min_version(version)
             .max_version(version)

@@ -35,14 +35,9 @@ const SHA384_DERIVED_WITHOUT_PSK: [u8; 48] = [
     0x2b, 0x16, 0xfa, 0xd9, 0x22, 0xfd, 0xc0, 0x58, 0x44, 0x78, 0x42, 0x8f, 0x28, 0x2b,
 ];
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "sessions are not resumed yet; the RFC 8448 traces test it"
-    )
-)]
 mod resumption;
+
+pub(crate) use resumption::{PskOrigin, PskSchedule, ResumptionSecret};
 
 /// Up to the shared secret of the key exchange.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ mod registry;
 mod session;
 #[cfg(test)]
 mod test_vectors;
-#[cfg_attr(not(test), expect(dead_code, reason = "no handshake resumes yet"))]
 mod ticket;
 mod transcript;
 mod verify;

@@ -1,5 +1,7 @@
 //! What a handshake agreed on.
 
+use std::sync::Arc;
+
 use rustls_pki_types::CertificateDer;
 
 use crate::hooks::PeerChain;
@@ -25,7 +27,8 @@ pub struct Negotiated {
     pub(crate) signature_scheme: Option<SignatureScheme>,
     pub(crate) alpn: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
-    pub(crate) peer_chain: Option<PeerChain>,
+    pub(crate) resumed: bool,
+    pub(crate) peer_chain: Option<Arc<PeerChain>>,
     pub(crate) retried: bool,
     pub(crate) early_data: EarlyData,
 }
@@ -40,6 +43,7 @@ impl Negotiated {
             signature_scheme: None,
             alpn: None,
             server_name: None,
+            resumed: false,
             peer_chain: None,
             retried: false,
             early_data: EarlyData::NotOffered,
@@ -91,13 +95,13 @@ impl Negotiated {
     /// The peer's chain with what was stapled to it.
     #[must_use]
     pub fn peer_chain(&self) -> Option<&PeerChain> {
-        self.peer_chain.as_ref()
+        self.peer_chain.as_deref()
     }
 
     /// Whether an earlier session was resumed.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        false
+        self.resumed
     }
 
     /// Whether the server asked for a second ClientHello (section 4.1.4).

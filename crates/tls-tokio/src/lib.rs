@@ -18,6 +18,7 @@ mod handshake;
 mod info;
 mod link;
 mod session_cache;
+mod session_keeper;
 mod shutdown;
 mod split;
 mod stream;

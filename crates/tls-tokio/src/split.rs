@@ -12,6 +12,7 @@ use tokio::task::coop;
 
 use crate::error::to_io;
 use crate::info::TlsInfo;
+use crate::session_keeper::SessionKeeper;
 use crate::shutdown::Closing;
 use crate::transfer::{self, Readable};
 
@@ -61,6 +62,7 @@ impl SplitTransport for DuplexStream {
 pub struct ReadHalf<R> {
     io: R,
     reader: Reader,
+    sessions: Option<Box<SessionKeeper>>,
     info: TlsInfo,
 }
 
@@ -73,14 +75,25 @@ pub struct WriteHalf<W> {
 }
 
 impl<R> ReadHalf<R> {
-    pub(crate) fn new(io: R, reader: Reader, info: TlsInfo) -> Self {
-        Self { io, reader, info }
+    pub(crate) fn new(io: R, reader: Reader, sessions: Option<Box<SessionKeeper>>, info: TlsInfo) -> Self {
+        Self {
+            io,
+            reader,
+            sessions,
+            info,
+        }
     }
 
     /// What the handshake agreed on.
     #[must_use]
     pub fn info(&self) -> &TlsInfo {
         &self.info
+    }
+
+    fn keep_sessions(&mut self, cx: &mut Context<'_>) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.poll(&mut self.reader, cx);
+        }
     }
 }
 
@@ -118,7 +131,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
         }
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
-        ready!(transfer::poll_read(&mut this.reader, &mut this.io, cx, buf))?;
+        let read = transfer::poll_read(&mut this.reader, &mut this.io, cx, buf);
+        this.keep_sessions(cx);
+        ready!(read)?;
         budget.made_progress();
         Poll::Ready(Ok(()))
     }
@@ -128,7 +143,9 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for ReadHalf<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
-        let readable = ready!(transfer::poll_lend(&mut this.reader, &mut this.io, cx))?;
+        let lent = transfer::poll_lend(&mut this.reader, &mut this.io, cx);
+        this.keep_sessions(cx);
+        let readable = ready!(lent)?;
         budget.made_progress();
         Poll::Ready(Ok(match readable {
             Readable::Data => this.reader.data(),

@@ -13,6 +13,7 @@ use tokio::task::coop;
 
 use crate::error::to_io;
 use crate::info::TlsInfo;
+use crate::session_keeper::SessionKeeper;
 use crate::shutdown::Closing;
 use crate::split::{ReadHalf, SplitTransport, WriteHalf};
 use crate::transfer::{self, Readable};
@@ -36,18 +37,25 @@ pub struct TlsStream<IO> {
     connection: Connection,
     handshake_time: Duration,
     pub(crate) closing: Closing,
+    sessions: Option<Box<SessionKeeper>>,
     /// Who waits for the transport to take bytes. Reading sends pending bytes too, and the transport then knows the
     /// reader's waker only.
     writing: Option<Waker>,
 }
 
 impl<IO> TlsStream<IO> {
-    pub(crate) fn new(io: IO, connection: Connection, handshake_time: Duration) -> Self {
+    pub(crate) fn new(
+        io: IO,
+        connection: Connection,
+        handshake_time: Duration,
+        sessions: Option<Box<SessionKeeper>>,
+    ) -> Self {
         Self {
             io,
             connection,
             handshake_time,
             closing: Closing::new(),
+            sessions,
             writing: None,
         }
     }
@@ -102,7 +110,7 @@ impl<IO: SplitTransport> TlsStream<IO> {
         let (read, write) = self.io.split_transport();
         let (reader, writer) = self.connection.split();
         (
-            ReadHalf::new(read, reader, info.clone()),
+            ReadHalf::new(read, reader, self.sessions, info.clone()),
             WriteHalf::new(write, writer, self.closing, info),
         )
     }
@@ -126,8 +134,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         }
     }
 
-    /// What reading gave rise to (a KeyUpdate's answer, an alert) leaves at once.
-    fn push_control(&mut self, cx: &mut Context<'_>) {
+    /// What reading gave rise to is seen to at once: a KeyUpdate's answer or an alert leaves, a session is kept.
+    fn after_reading(&mut self, cx: &mut Context<'_>) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.poll(&mut self.connection.reader, cx);
+        }
         if self.connection.reader.control().is_set() {
             self.push_while_reading(cx);
         }
@@ -153,7 +164,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         let budget = ready!(coop::poll_proceed(cx));
         this.push_while_reading(cx);
         let read = transfer::poll_read(&mut this.connection.reader, &mut this.io, cx, buf);
-        this.push_control(cx);
+        this.after_reading(cx);
         ready!(read)?;
         budget.made_progress();
         Poll::Ready(Ok(()))
@@ -166,7 +177,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for TlsStream<IO> {
         let budget = ready!(coop::poll_proceed(cx));
         this.push_while_reading(cx);
         let lent = transfer::poll_lend(&mut this.connection.reader, &mut this.io, cx);
-        this.push_control(cx);
+        this.after_reading(cx);
         let readable = ready!(lent)?;
         budget.made_progress();
         Poll::Ready(Ok(match readable {

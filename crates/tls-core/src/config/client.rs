@@ -3,13 +3,14 @@
 use core::fmt;
 use std::sync::Arc;
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Common, common_builder_methods};
+use crate::crypto::{hash, random};
 use crate::error::ConfigError;
 use crate::hooks::{
-    AcceptAnyCertificate, CertificateResolver, CertifiedKey, KeyLog, MemoryCertificates, PeerVerifier,
-    PinnedCertificate, WebPkiVerifier,
+    AcceptAnyCertificate, CertificateResolver, CertifiedKey, ClientSessionCache, KeyLog, MemoryCertificates,
+    PeerVerifier, PinnedCertificate, SessionKey, WebPkiVerifier,
 };
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
@@ -42,6 +43,9 @@ pub(crate) struct ClientSettings {
     pub(crate) send_server_name: bool,
     pub(crate) require_extended_main_secret: bool,
     pub(crate) require_renegotiation_info: bool,
+    pub(crate) session_cache: Option<Arc<dyn ClientSessionCache>>,
+    /// Sessions are shared by configurations that trust, present and offer the same.
+    pub(crate) security_domain: [u8; 32],
 }
 
 impl fmt::Debug for ClientSettings {
@@ -55,6 +59,21 @@ impl fmt::Debug for ClientSettings {
 }
 
 impl ClientConfig {
+    /// Where sessions are kept, if anywhere.
+    #[must_use]
+    pub fn sessions(&self) -> Option<&Arc<dyn ClientSessionCache>> {
+        self.0.session_cache.as_ref()
+    }
+
+    /// Under what sessions with this server are kept.
+    #[must_use]
+    pub fn session_key(&self, server: &ServerName<'static>) -> SessionKey {
+        SessionKey {
+            server: server.clone(),
+            security_domain: self.0.security_domain,
+        }
+    }
+
     /// Starts a configuration. It needs a verifier: [`ClientConfigBuilder::roots`] is the usual one.
     pub fn builder() -> ClientConfigBuilder {
         ClientConfigBuilder {
@@ -66,6 +85,7 @@ impl ClientConfig {
             send_server_name: true,
             require_extended_main_secret: true,
             require_renegotiation_info: true,
+            session_cache: None,
         }
     }
 }
@@ -82,6 +102,7 @@ pub struct ClientConfigBuilder {
     send_server_name: bool,
     require_extended_main_secret: bool,
     require_renegotiation_info: bool,
+    session_cache: Option<Arc<dyn ClientSessionCache>>,
 }
 
 impl ClientConfigBuilder {
@@ -156,6 +177,14 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// Keeps sessions in this cache and resumes them. It can be shared by configurations: sessions are kept under a
+    /// security domain, so that only those that trust the same roots, present no certificate of their own and offer
+    /// the same protocols use each other's. Default: none, and every handshake is a full one.
+    pub fn session_cache(mut self, cache: Arc<dyn ClientSessionCache>) -> Self {
+        self.session_cache = Some(cache);
+        self
+    }
+
     /// Checks the configuration, and warms up the random generator: the first time in a process this can take
     /// 190 ms, so do it before serving.
     ///
@@ -176,10 +205,14 @@ impl ClientConfigBuilder {
             .filter(|group| key_shares.contains(group))
             .copied()
             .collect();
+        let verifier = self
+            .verifier
+            .ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?;
+        let security_domain = security_domain(&*verifier, self.resolver.is_some(), &self.common.alpn)?;
         Ok(ClientConfig(Arc::new(ClientSettings {
-            verifier: self
-                .verifier
-                .ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?,
+            verifier,
+            security_domain,
+            session_cache: self.session_cache,
             common: self.common,
             key_shares,
             resolver: self.resolver,
@@ -189,6 +222,29 @@ impl ClientConfigBuilder {
             require_renegotiation_info: self.require_renegotiation_info,
         })))
     }
+}
+
+/// What must agree for a session to be used again: whom we trust, who we are, what we offer. Where the verifier has no
+/// identity, or a certificate may be presented, the configuration and its clones are a domain of their own.
+fn security_domain(
+    verifier: &dyn PeerVerifier,
+    presents_certificate: bool,
+    alpn: &[Vec<u8>],
+) -> Result<[u8; 32], ConfigError> {
+    let mut domain = Vec::new();
+    match verifier.security_domain() {
+        Some(verifier) if !presents_certificate => domain.extend_from_slice(&verifier),
+        _ => {
+            let mut own = [0; 32];
+            random::fill(&mut own).map_err(|error| ConfigError::new(error.to_string()))?;
+            domain.extend_from_slice(&own);
+        }
+    }
+    for name in alpn {
+        domain.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        domain.extend_from_slice(name);
+    }
+    Ok(hash::sha256(&domain))
 }
 
 fn default_key_shares(groups: &[NamedGroup]) -> Vec<NamedGroup> {

@@ -5,6 +5,7 @@ mod server;
 
 use core::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls_pki_types::UnixTime;
 
@@ -21,7 +22,30 @@ pub(crate) use server::ServerSettings;
 pub use server::{ConfigSelector, ServerConfig, ServerConfigBuilder};
 
 /// Where a configuration gets the time from.
-pub(crate) type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
+#[derive(Clone)]
+pub(crate) enum Clock {
+    System,
+    Custom(Arc<dyn Fn() -> UnixTime + Send + Sync>),
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> UnixTime {
+        match self {
+            Self::System => UnixTime::now(),
+            Self::Custom(clock) => clock(),
+        }
+    }
+
+    /// Milliseconds since 1970, as exact as the clock is: tickets have their age in milliseconds (section 4.2.11.1).
+    pub(crate) fn now_ms(&self) -> u64 {
+        match self {
+            Self::System => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            Self::Custom(clock) => clock().as_secs().saturating_mul(1000),
+        }
+    }
+}
 
 /// What both sides configure alike.
 #[derive(Clone)]
@@ -50,7 +74,7 @@ impl Default for Common {
             alpn: Vec::new(),
             key_log: None,
             padding: Padding::None,
-            clock: Arc::new(UnixTime::now),
+            clock: Clock::System,
         }
     }
 }
@@ -201,7 +225,7 @@ macro_rules! common_builder_methods {
 
         /// Where to get the time from. Default: the system's clock.
         pub fn clock(mut self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
-            self.common.clock = Arc::new(clock);
+            self.common.clock = crate::config::Clock::Custom(Arc::new(clock));
             self
         }
     };

@@ -1,6 +1,7 @@
 //! Server configuration.
 
 use core::fmt;
+use core::time::Duration;
 use std::sync::Arc;
 
 use rustls_pki_types::UnixTime;
@@ -9,10 +10,12 @@ use super::{Common, common_builder_methods};
 use crate::error::{ConfigError, HookError};
 use crate::hooks::{
     Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates,
+    RotatingTicketKeys, ServerSessionStore, TicketKeys,
 };
 use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::session::MAX_LIFETIME;
 
 /// How a server behaves. Cheap to clone; made by [`ServerConfig::builder`].
 ///
@@ -36,6 +39,13 @@ pub(crate) struct ServerSettings {
     pub(crate) resolver: Arc<dyn CertificateResolver>,
     pub(crate) selector: Option<Arc<dyn ConfigSelector>>,
     pub(crate) require_extended_main_secret: bool,
+    /// Tickets for a client that does not say how many it wants.
+    pub(crate) tickets: u8,
+    /// Seconds that a session may be resumed.
+    pub(crate) session_lifetime: u32,
+    pub(crate) ticket_keys: Arc<dyn TicketKeys>,
+    /// Where sessions are kept, if not in the tickets.
+    pub(crate) session_store: Option<Arc<dyn ServerSessionStore>>,
 }
 
 impl fmt::Debug for ServerSettings {
@@ -57,6 +67,10 @@ impl ServerConfig {
             resolver: None,
             selector: None,
             require_extended_main_secret: true,
+            tickets: DEFAULT_TICKETS,
+            session_lifetime: DEFAULT_SESSION_LIFETIME,
+            ticket_keys: None,
+            session_store: None,
         }
     }
 }
@@ -81,7 +95,17 @@ pub struct ServerConfigBuilder {
     resolver: Option<Arc<dyn CertificateResolver>>,
     selector: Option<Arc<dyn ConfigSelector>>,
     require_extended_main_secret: bool,
+    tickets: u8,
+    session_lifetime: u32,
+    ticket_keys: Option<Arc<dyn TicketKeys>>,
+    session_store: Option<Arc<dyn ServerSessionStore>>,
 }
+
+/// Tickets that a client is given: one to use next, one for a second connection at the same time.
+const DEFAULT_TICKETS: u8 = 2;
+
+/// A day: no longer than the default ticket keys open tickets.
+const DEFAULT_SESSION_LIFETIME: u32 = 86_400;
 
 impl ServerConfigBuilder {
     common_builder_methods!();
@@ -114,6 +138,34 @@ impl ServerConfigBuilder {
         self
     }
 
+    /// How many tickets a client is given that does not say how many it wants (RFC 9149); 0 to give none and resume
+    /// nothing. Default: 2.
+    pub fn tickets(mut self, count: u8) -> Self {
+        self.tickets = count;
+        self
+    }
+
+    /// How long a session may be resumed, at most seven days (section 4.6.1). Default: one day.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = u32::try_from(lifetime.as_secs())
+            .unwrap_or(u32::MAX)
+            .min(MAX_LIFETIME);
+        self
+    }
+
+    /// The keys that tickets are sealed with. Kept outside the configuration, they outlive a reload of certificates,
+    /// and sessions with them. Default: [`RotatingTicketKeys`] of the configuration's own.
+    pub fn ticket_keys(mut self, keys: Arc<dyn TicketKeys>) -> Self {
+        self.ticket_keys = Some(keys);
+        self
+    }
+
+    /// Keeps sessions in this store; a ticket is then no more than a name. Default: none, all is in the ticket.
+    pub fn session_store(mut self, store: Arc<dyn ServerSessionStore>) -> Self {
+        self.session_store = Some(store);
+        self
+    }
+
     /// Checks the configuration, and warms up the random generator: the first time in a process this can take
     /// 190 ms, so do it before serving.
     ///
@@ -133,6 +185,12 @@ impl ServerConfigBuilder {
             resolver,
             selector: self.selector,
             require_extended_main_secret: self.require_extended_main_secret,
+            tickets: self.tickets,
+            session_lifetime: self.session_lifetime,
+            ticket_keys: self
+                .ticket_keys
+                .unwrap_or_else(|| Arc::new(RotatingTicketKeys::new())),
+            session_store: self.session_store,
         })))
     }
 }

@@ -1,6 +1,7 @@
 //! What remains after the handshake: a read half and a write half that share nothing but a few bits.
 
 mod reader;
+mod tickets;
 mod writer;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 pub use self::reader::{ReadEvent, Reader};
+pub(crate) use self::tickets::TicketReader;
 pub use self::writer::Writer;
 use crate::alert::AlertDescription;
 use crate::crypto::aead::{AeadAlgorithm, OpeningKey, SealingKey};
@@ -55,6 +57,12 @@ impl Connection {
             exporter: exporter.into(),
             negotiated: Arc::new(negotiated),
         }
+    }
+
+    /// Makes sessions of the tickets that come, for [`Reader::take_session`].
+    pub(crate) fn with_ticket_reader(mut self, tickets: Option<TicketReader>) -> Self {
+        self.reader.set_ticket_reader(tickets);
+        self
     }
 
     /// What the handshake agreed on.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, Epoch};
+use super::{Control, Epoch, TicketReader};
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::messages::extensions::{Place, check_placement};
 use crate::messages::key_update::KeyUpdate;
@@ -11,6 +11,7 @@ use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, decode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input};
 use crate::registry::{ContentType, HandshakeType, KeyUpdateRequest};
+use crate::session::ClientSession;
 
 /// What there is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Reader {
     epoch: Option<Epoch>,
     control: Arc<Control>,
     state: State,
+    /// Set on a client that keeps sessions.
+    tickets: Option<Box<TicketReader>>,
     /// The transport ended inside a record or a message.
     cut: bool,
 }
@@ -65,6 +68,7 @@ impl Reader {
             epoch,
             control,
             state: State::Open,
+            tickets: None,
             cut: false,
         }
     }
@@ -142,6 +146,16 @@ impl Reader {
                 Ok(_) | Err(_) => return done,
             }
         }
+    }
+
+    pub(super) fn set_ticket_reader(&mut self, tickets: Option<TicketReader>) {
+        self.tickets = tickets.map(Box::new);
+    }
+
+    /// The next session that the server gave a ticket for (client with a session cache, TLS 1.3): for the cache, under
+    /// [`ClientConfig::session_key`](crate::ClientConfig::session_key). At most 8 wait here.
+    pub fn take_session(&mut self) -> Option<ClientSession> {
+        self.tickets.as_mut()?.take_session()
     }
 
     /// Whether bytes are buffered that were not delivered: data, or the beginning of a record.
@@ -253,11 +267,16 @@ impl Reader {
         Ok(())
     }
 
-    /// A ticket for resuming the session (section 4.6.1): checked, and dropped.
-    fn read_ticket(&self) -> Result<(), Error> {
+    /// A ticket for resuming the session (section 4.6.1), kept where somebody wants it. A lifetime of zero means that
+    /// it is not to be used.
+    fn read_ticket(&mut self) -> Result<(), Error> {
         let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
         let ticket = decode_message::<NewSessionTicket>(body)?;
-        Ok(check_placement(&ticket.extension_types, Place::NewSessionTicket)?)
+        check_placement(&ticket.extension_types, Place::NewSessionTicket)?;
+        match &mut self.tickets {
+            Some(tickets) if ticket.lifetime > 0 => tickets.read(ticket),
+            _ => Ok(()),
+        }
     }
 
     /// The peer's next records come under its next key (section 4.6.3).

@@ -151,6 +151,13 @@ impl fmt::Debug for HashContext {
     }
 }
 
+/// SHA-256 of these bytes, for digests that are no part of the protocol.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
+}
+
 /// The hash of these bytes.
 pub(crate) fn hash(algorithm: HashAlgorithm, bytes: &[u8]) -> HashValue {
     HashValue::from_slice(digest::digest(algorithm.digest(), bytes).as_ref())

@@ -92,6 +92,7 @@ impl fmt::Display for Misbehaviour {
                 f.write_str("the server speaks a better version: somebody downgraded the connection")
             }
             Self::BadSignature(scheme) => write!(f, "the handshake's {scheme} signature does not verify"),
+            Self::BadBinder => f.write_str("a PSK binder does not verify"),
             Self::BadFinished => f.write_str("Finished does not verify"),
             Self::InappropriateFallback => {
                 f.write_str("the client fell back to an older version than both sides speak")

@@ -170,6 +170,8 @@ pub enum Misbehaviour {
     BadSignature(SignatureScheme),
     /// A Finished that does not verify.
     BadFinished,
+    /// A PSK binder that does not verify: somebody offers a session whose secret it does not know.
+    BadBinder,
     /// The client says that it fell back to an older version, but we speak a better one (RFC 7507).
     InappropriateFallback,
     /// A server without certificate, or a client without a required one.

@@ -52,7 +52,7 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         M::BadAlert => A::DECODE_ERROR,
         M::UnsolicitedExtension(_) => A::UNSUPPORTED_EXTENSION,
         M::MissingExtension(_) => A::MISSING_EXTENSION,
-        M::BadSignature(_) | M::BadFinished => A::DECRYPT_ERROR,
+        M::BadSignature(_) | M::BadFinished | M::BadBinder => A::DECRYPT_ERROR,
         M::NoCertificate(Side::Server) => A::DECODE_ERROR,
         M::NoCertificate(Side::Client) => A::CERTIFICATE_REQUIRED,
         M::MessageTooLarge { .. }

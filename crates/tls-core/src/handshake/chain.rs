@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls_pki_types::ServerName;
 
 use crate::config::{ClientSettings, ServerSettings};
-use crate::error::{CertificateError, Error, Misbehaviour, NothingInCommon, Side};
+use crate::error::{CertificateError, Error, HookError, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::{CertificateQuery, CertifiedKey, ExpectedPeer, PeerChain, PeerVerified, VerifyRequest};
 use crate::messages::client_hello::ClientHello;
 use crate::peer::Peer;
@@ -13,6 +13,14 @@ use crate::registry::SignatureScheme;
 use crate::verify::MAX_CHAIN;
 
 const RESOLVER: &str = "CertificateResolver";
+
+/// What a hook has, or nothing where it failed: a session hook never fails a handshake.
+pub(super) fn unless_failed<T>(hook: &'static str, answer: Result<Option<T>, HookError>) -> Option<T> {
+    answer.unwrap_or_else(|error| {
+        tracing::warn!(%error, hook, "a session hook failed: a full handshake instead");
+        None
+    })
+}
 
 /// What to present, and the scheme to sign with.
 pub(super) type Chosen = (Arc<CertifiedKey>, SignatureScheme);
@@ -95,7 +103,11 @@ pub(super) async fn verify_server_chain(
     server_name: &ServerName<'static>,
     chain: &PeerChain,
 ) -> Result<PeerVerified, Error> {
-    let request = VerifyRequest::new(chain, ExpectedPeer::Server(server_name), (config.common.clock)());
+    let request = VerifyRequest::new(
+        chain,
+        ExpectedPeer::Server(server_name),
+        config.common.clock.now(),
+    );
     let context = Arc::clone(&peer.context);
     let answer = config.verifier.verify(&request, &context);
     peer.ask("PeerVerifier", answer).await.map_err(Error::from)

@@ -2,6 +2,7 @@
 
 use rustls_pki_types::ServerName;
 
+use super::psk13::{self, forget_sessions, take_session};
 use super::{client12, client13};
 use crate::config::{ClientConfig, ClientSettings};
 use crate::connection::Connection;
@@ -9,8 +10,9 @@ use crate::crypto::key_exchange::{self, KeyExchange};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour, NothingInCommon};
+use crate::hooks::PeerVerified;
 use crate::messages::alpn::ProtocolNames;
-use crate::messages::client_extensions::ClientExtensions;
+use crate::messages::client_extensions::{ClientExtensions, PskModes};
 use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::extensions::{Place, PointFormats, check_placement};
 use crate::messages::key_share::KeyShareEntry;
@@ -19,6 +21,7 @@ use crate::messages::short_bytes::SessionId;
 use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
 use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion};
+use crate::session::ClientSession;
 
 /// Runs the whole handshake as a client and returns the established connection.
 ///
@@ -44,11 +47,34 @@ async fn handshake(
     config: &ClientSettings,
     server_name: &ServerName<'static>,
 ) -> Result<Connection, Error> {
-    let mut offer = send_client_hello(peer, config, server_name)?;
-    let hello = read_server_hello(peer, &mut offer, config).await?;
+    let session = take_session(peer, config, server_name).await;
+    let mut offer = send_client_hello(peer, config, server_name, session)?;
+    let offered = offer.psk.is_some();
+    let mut error = match finish(peer, config, server_name, &mut offer).await {
+        Ok(connection) => return Ok(connection),
+        Err(error) => error,
+    };
+    // A session that did no good is not to be tried again. The server does not wait for a cache that takes its time,
+    // and no failure to tell it is worth more than the first one.
+    if offered {
+        error = peer.explain(error);
+        let _ = peer.send_alert(&error).await;
+        forget_sessions(peer, config, server_name).await;
+    }
+    Err(error)
+}
+
+/// All that comes after our ClientHello.
+async fn finish(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+    offer: &mut Offer,
+) -> Result<Connection, Error> {
+    let hello = read_server_hello(peer, offer, config).await?;
     match hello.version() {
-        ProtocolVersion::TLS13 => client13::finish(peer, config, server_name, &mut offer, &hello).await,
-        _ => client12::finish(peer, config, server_name, &mut offer, &hello).await,
+        ProtocolVersion::TLS13 => client13::finish(peer, config, server_name, offer, &hello).await,
+        _ => client12::finish(peer, config, server_name, offer, &hello).await,
     }
 }
 
@@ -61,6 +87,8 @@ pub(super) struct Offer {
     /// The group that a HelloRetryRequest asked for.
     retry_group: Option<NamedGroup>,
     pub(super) was_retried: bool,
+    /// The ticket on offer; taken out when the server resumes with it.
+    pub(super) psk: Option<psk13::Offered>,
 }
 
 impl Offer {
@@ -86,6 +114,7 @@ fn send_client_hello(
     peer: &mut Peer<'_>,
     config: &ClientSettings,
     server_name: &ServerName<'static>,
+    session: Option<(ClientSession, PeerVerified)>,
 ) -> Result<Box<Offer>, Error> {
     let mut random = HandshakeRandom::new()?;
     let common = &config.common;
@@ -124,9 +153,14 @@ fn send_client_hello(
         extended_main_secret: offers12,
         // A first handshake has nothing to repeat (RFC 5746 section 3.4).
         renegotiation_info: offers12.then(Vec::new),
+        // Without a mode no ticket may be used, and none need be sent (section 4.2.9).
+        psk_key_exchange_modes: (offers13 && config.session_cache.is_some()).then_some(PskModes {
+            psk_ke: false,
+            psk_dhe_ke: true,
+        }),
         ..ClientExtensions::default()
     };
-    let hello = ClientHello {
+    let mut hello = ClientHello {
         legacy_version: ProtocolVersion::TLS12,
         random: random.take::<32>()?,
         session_id,
@@ -141,7 +175,12 @@ fn send_client_hello(
     };
     // Some servers refuse a first record that says TLS 1.2 (section 5.1).
     peer.output.set_legacy_version(ProtocolVersion::TLS10);
-    peer.send(&hello)?;
+    let psk =
+        session.and_then(|(session, trusted)| psk13::Offered::new(session, trusted, &hello.cipher_suites));
+    match &psk {
+        Some(offered) => psk13::send_client_hello(peer, &mut hello, offered, common.clock.now_ms())?,
+        None => peer.send(&hello)?,
+    }
     peer.output.finish_flight()?;
     peer.output.set_legacy_version(ProtocolVersion::TLS12);
     peer.output.set_padding(common.padding);
@@ -156,6 +195,7 @@ fn send_client_hello(
         suite: None,
         retry_group: None,
         was_retried: false,
+        psk,
     }))
 }
 
@@ -258,7 +298,16 @@ fn send_second_client_hello(
     if config.middlebox_compatibility {
         peer.send_change_cipher_spec()?;
     }
-    peer.send(hello)
+    // A ticket whose hash is not that of the suite can no longer be used (section 4.1.4).
+    match &offer.psk {
+        Some(offered) if offered.suite.hash == suite.hash => {
+            psk13::send_client_hello(peer, hello, offered, config.common.clock.now_ms())
+        }
+        _ => {
+            hello.extensions.pre_shared_key = None;
+            peer.send(hello)
+        }
+    }
 }
 
 /// The version that the server chose, by supported_versions if it is TLS 1.3 (section 4.2.1).

@@ -1,5 +1,7 @@
 //! TLS 1.2, client side: the left-hand column of figure 1 in RFC 5246 section 7.3, from the ServerHello on.
 
+use std::sync::Arc;
+
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::chain::{Chosen, check_length, choose_client_certificate, verify_server_chain};
@@ -71,7 +73,8 @@ pub(super) async fn finish(
         signature_scheme: Some(scheme),
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
-        peer_chain: Some(chain),
+        resumed: false,
+        peer_chain: Some(Arc::new(chain)),
         retried: false,
         early_data: EarlyData::NotOffered,
     };

@@ -1,15 +1,19 @@
 //! TLS 1.3, client side: the left-hand column of the figure in section 2, from the ServerHello on.
 
+use std::sync::Arc;
+
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::chain::{choose_client_certificate, verify_server_chain};
 use super::client::Offer;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::psk13::forget_sessions;
 use super::signature::{check_certificate_verify, schemes_for_handshake, send_certificate_verify};
 use crate::config::ClientSettings;
-use crate::connection::Connection;
+use crate::connection::{Connection, TicketReader};
 use crate::error::{Error, Misbehaviour, Side};
 use crate::hooks::PeerChain;
+use crate::key_schedule::EarlySchedule;
 use crate::messages::certificate::{Certificate, CertificateRef};
 use crate::messages::certificate_request::CertificateRequest;
 use crate::messages::certificate_verify::CertificateVerify;
@@ -29,12 +33,31 @@ pub(super) async fn finish(
     offer: &mut Offer,
     hello: &ServerHello,
 ) -> Result<Connection, Error> {
-    let keys = agree_on_keys(peer, config, offer, hello)?;
+    let (resumed, early) = accepted_session(offer, hello)?;
+    if offer.psk.take().is_some() {
+        // A server that does not take one of its tickets will hardly take another.
+        forget_sessions(peer, config, server_name).await;
+    }
+    let keys = agree_on_keys(peer, config, offer, hello, early)?;
     let alpn = read_encrypted_extensions(peer, offer).await?;
-    let request = read_certificate_request(peer).await?;
-    let chain = read_certificate(peer, offer).await?;
-    let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
-    let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
+    let (server, request) = match resumed {
+        Some(server) => (server, None),
+        None => {
+            let request = read_certificate_request(peer).await?;
+            let chain = read_certificate(peer, offer).await?;
+            let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
+            let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
+            let authenticated = Authenticated::ByCertificate((trusted, signed));
+            (
+                Server {
+                    chain: Arc::new(chain),
+                    scheme: Some(scheme),
+                    authenticated,
+                },
+                request,
+            )
+        }
+    };
     let finished = keys.read_finished(peer).await?;
 
     let suite = keys.suite;
@@ -51,22 +74,62 @@ pub(super) async fn finish(
         version: ProtocolVersion::TLS13,
         cipher_suite: suite.id,
         group: keys.group,
-        signature_scheme: Some(scheme),
+        signature_scheme: server.scheme,
         alpn,
         server_name: offer.hello.extensions.server_name.take(),
-        peer_chain: Some(chain),
+        resumed: server.scheme.is_none(),
+        peer_chain: Some(server.chain),
         retried: offer.was_retried,
         early_data: EarlyData::NotOffered,
     };
-    let authenticated = Authenticated::ByCertificate((trusted, signed));
-    Ok(establish(
-        peer,
-        suite,
-        secrets,
-        negotiated,
-        finished,
-        authenticated,
-    ))
+    let sessions = config.session_cache.is_some().then(|| {
+        let resumption = keys.into_resumption(peer);
+        let server_name = server_name.to_str().into_owned();
+        TicketReader::new(
+            resumption,
+            suite,
+            &negotiated,
+            server_name,
+            config.common.clock.clone(),
+        )
+    });
+    let connection = establish(peer, suite, secrets, negotiated, finished, server.authenticated);
+    Ok(connection.with_ticket_reader(sessions))
+}
+
+/// Who the server is, from its certificate or from the session that it resumes.
+struct Server {
+    chain: Arc<PeerChain>,
+    /// `None` where a session was resumed: nothing was signed.
+    scheme: Option<SignatureScheme>,
+    authenticated: Authenticated,
+}
+
+/// The session that the server resumes, if it says so, and the schedule that goes with it (section 4.2.11).
+fn accepted_session(
+    offer: &mut Offer,
+    hello: &ServerHello,
+) -> Result<(Option<Server>, EarlySchedule), Error> {
+    let suite = offer.suite()?;
+    let Some(selected) = hello.extensions.pre_shared_key else {
+        return Ok((None, EarlySchedule::without_psk(suite.hash)));
+    };
+    // One was offered, perhaps not again after a HelloRetryRequest.
+    let offered = offer
+        .psk
+        .take()
+        .filter(|offered| selected == 0 && offered.suite.hash == suite.hash);
+    let offered = offered.ok_or(Misbehaviour::NotOffered("PSK"))?;
+    let chain = offered
+        .session
+        .shared_peer_chain()
+        .ok_or(Misbehaviour::NotOffered("PSK"))?;
+    let server = Server {
+        chain,
+        scheme: None,
+        authenticated: Authenticated::BySession(offered.trusted),
+    };
+    Ok((Some(server), offered.schedule.into_early()))
 }
 
 /// Completes the key exchange with the server's share (section 4.2.8) and changes to the handshake keys.
@@ -75,6 +138,7 @@ fn agree_on_keys(
     config: &ClientSettings,
     offer: &Offer,
     hello: &ServerHello,
+    early: EarlySchedule,
 ) -> Result<HandshakeKeys, Error> {
     let missing = Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE);
     let share = hello.extensions.key_share.as_ref().ok_or(missing)?;
@@ -89,6 +153,7 @@ fn agree_on_keys(
         &offer.hello.random,
         offer.suite()?,
         share.group,
+        early,
         &shared_secret,
     )
 }

@@ -6,7 +6,7 @@ use crate::crypto::key_exchange::SharedSecret;
 use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, Side};
 use crate::hooks::PeerVerified;
-use crate::key_schedule::{ApplicationSecrets, EarlySchedule, FinishedKey, MainSecret};
+use crate::key_schedule::{ApplicationSecrets, EarlySchedule, FinishedKey, MainSecret, ResumptionSecret};
 use crate::messages::finished::Finished;
 use crate::messages::short_bytes::VerifyData;
 use crate::negotiated::Negotiated;
@@ -30,9 +30,9 @@ pub(super) fn start_handshake_keys(
     client_random: &[u8; 32],
     suite: &'static Suite,
     group: NamedGroup,
+    early: EarlySchedule,
     shared_secret: &SharedSecret,
 ) -> Result<HandshakeKeys, Error> {
-    let early = EarlySchedule::without_psk(suite.hash);
     let schedule = early.into_handshake(shared_secret.as_bytes(), &peer.transcript.hash());
     if let Some(log) = &common.key_log {
         log.log(
@@ -88,6 +88,11 @@ impl HandshakeKeys {
         secrets
     }
 
+    /// The secret of the tickets; ClientHello...client Finished are in the transcript (section 4.6.1).
+    pub(super) fn into_resumption(self, peer: &Peer<'_>) -> ResumptionSecret {
+        self.main.into_resumption(&peer.transcript.hash())
+    }
+
     fn finished_key(&self, sender: Side) -> &FinishedKey {
         match sender {
             Side::Client => &self.client_finished,
@@ -134,6 +139,8 @@ impl FinishedVerified {
 pub(super) enum Authenticated {
     /// By a chain that the verifier accepted, and a signature by its key.
     ByCertificate((PeerVerified, HandshakeSignatureVerified)),
+    /// By the secret of a session with a peer that the verifier accepts today.
+    BySession(PeerVerified),
     /// Not at all: a client that was not asked.
     Anonymous,
 }

@@ -6,6 +6,7 @@ mod client12;
 mod client13;
 mod keys;
 mod keys12;
+mod psk13;
 mod server;
 mod server12;
 mod server13;

@@ -36,7 +36,7 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
     match choose_version(&hello, &config.common)? {
         ProtocolVersion::TLS13 => {
             let responded = server13::respond(peer, hello, config).await?;
-            server13::finish(peer, responded).await
+            server13::finish(peer, responded, config).await
         }
         _ => server12::respond(peer, &hello, config).await,
     }

@@ -70,6 +70,7 @@ pub(super) async fn respond(
         signature_scheme: Some(scheme),
         alpn,
         server_name: hello.server_name().map(str::to_owned),
+        resumed: false,
         peer_chain: None,
         retried: false,
         early_data: EarlyData::NotOffered,

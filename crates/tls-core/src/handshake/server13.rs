@@ -2,16 +2,18 @@
 
 use super::chain::choose_server_certificate;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::psk13;
 use super::server::{choose_alpn, choose_suite};
 use super::signature::{schemes_for_handshake, send_certificate_verify};
 use crate::config::{Common, ServerSettings};
 use crate::connection::Connection;
+use crate::crypto::hash::HashValue;
 use crate::crypto::key_exchange;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::CertifiedKey;
-use crate::key_schedule::ApplicationSecrets;
+use crate::key_schedule::{ApplicationSecrets, EarlySchedule};
 use crate::messages::certificate::CertificateRef;
 use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::encrypted_extensions::EncryptedExtensions;
@@ -34,6 +36,7 @@ pub(super) struct Responded {
     keys: HandshakeKeys,
     secrets: ApplicationSecrets,
     negotiated: Box<Negotiated>,
+    tickets_wanted: u8,
 }
 
 /// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished.
@@ -44,16 +47,32 @@ pub(super) async fn respond(
 ) -> Result<Responded, Error> {
     check_client_hello(&hello)?;
     let suite = choose_suite(&hello, config.common.suites(ProtocolVersion::TLS13))?;
+    let first_binders = psk13::first_binder_hash(&peer.transcript, &hello, suite);
     peer.transcript.start(suite.hash);
-    let (hello, group, retried) = retry_if_no_usable_share(peer, hello, suite, config).await?;
+    let Answerable {
+        hello,
+        binder_hash,
+        group,
+        retried,
+    } = retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
-    let schemes = schemes_for_handshake(hello.signature_algorithms());
-    let (certified, scheme) = choose_server_certificate(peer, &hello, config, &schemes).await?;
+    let resumed = psk13::select_psk(peer, &hello, binder_hash, suite, alpn.as_deref(), config).await?;
+    let chosen = match &resumed {
+        Some(_) => None,
+        None => {
+            let schemes = schemes_for_handshake(hello.signature_algorithms());
+            Some(choose_server_certificate(peer, &hello, config, &schemes).await?)
+        }
+    };
 
-    let keys = send_server_hello(peer, &hello, suite, group, retried, &config.common)?;
-    send_encrypted_extensions(peer, &hello, alpn.as_deref())?;
-    send_certificate(peer, &hello, &certified)?;
-    send_certificate_verify(peer, Side::Server, &certified, scheme).await?;
+    let was_resumed = resumed.is_some();
+    let keys = send_server_hello(peer, &hello, suite, group, retried, resumed, &config.common)?;
+    let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
+    send_encrypted_extensions(peer, &hello, alpn.as_deref(), tickets_wanted)?;
+    if let Some((certified, scheme)) = &chosen {
+        send_certificate(peer, &hello, certified)?;
+        send_certificate_verify(peer, Side::Server, certified, *scheme).await?;
+    }
     keys.send_finished(peer)?;
 
     let secrets = keys.application_secrets(peer, &config.common, &hello.random);
@@ -62,7 +81,8 @@ pub(super) async fn respond(
         version: ProtocolVersion::TLS13,
         cipher_suite: suite.id,
         group,
-        signature_scheme: Some(scheme),
+        signature_scheme: chosen.map(|(_, scheme)| scheme),
+        resumed: was_resumed,
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         peer_chain: None,
@@ -77,21 +97,32 @@ pub(super) async fn respond(
         keys,
         secrets,
         negotiated,
+        tickets_wanted,
     })
 }
 
 /// Waits for the client's Finished.
-pub(super) async fn finish(peer: &mut Peer<'_>, responded: Responded) -> Result<Connection, Error> {
+pub(super) async fn finish(
+    peer: &mut Peer<'_>,
+    responded: Responded,
+    config: &ServerSettings,
+) -> Result<Connection, Error> {
     let Responded {
         keys,
         secrets,
         negotiated,
+        tickets_wanted,
     } = responded;
+    let suite = keys.suite;
     let finished = keys.read_finished(peer).await?;
-    peer.set_read_keys(keys.suite, &secrets.client.key_and_iv(keys.suite.key_len()))?;
+    peer.set_read_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
+    if tickets_wanted > 0 {
+        let resumption = keys.into_resumption(peer);
+        psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &resumption, config).await?;
+    }
     Ok(establish(
         peer,
-        keys.suite,
+        suite,
         secrets,
         *negotiated,
         finished,
@@ -128,14 +159,24 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
     }
 }
 
+/// A ClientHello with a share that we can use.
+struct Answerable {
+    hello: Box<ClientHello>,
+    /// What its binders are made over, if it has some.
+    binder_hash: Option<HashValue>,
+    group: NamedGroup,
+    retried: bool,
+}
+
 /// Our best group for which the client sent a share; where there is none, but a common group, the client is asked
 /// for a share of that (section 4.1.4).
 async fn retry_if_no_usable_share(
     peer: &mut Peer<'_>,
     hello: Box<ClientHello>,
+    binder_hash: Option<HashValue>,
     suite: &Suite,
     config: &ServerSettings,
-) -> Result<(Box<ClientHello>, NamedGroup, bool), Error> {
+) -> Result<Answerable, Error> {
     let common = &config.common;
     check_key_shares(&hello)?;
     if let Some(group) = common
@@ -147,7 +188,12 @@ async fn retry_if_no_usable_share(
             // Undecryptable records until the client's second flight (section 4.2.10).
             peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
         }
-        return Ok((hello, *group, false));
+        return Ok(Answerable {
+            hello,
+            binder_hash,
+            group: *group,
+            retried: false,
+        });
     }
     let theirs = hello.extensions.supported_groups.as_deref().unwrap_or_default();
     let Some(&group) = common.groups.iter().find(|group| theirs.contains(group)) else {
@@ -161,11 +207,19 @@ async fn retry_if_no_usable_share(
     if hello.extensions.early_data {
         peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
     }
-    let second = Box::new(peer.read::<ClientHello>().await?);
+    let (second, message) = peer.read_unhashed::<ClientHello>().await?;
+    let second = Box::new(second);
+    let binder_hash = psk13::binder_hash(&peer.transcript, &second, suite, &message);
+    peer.transcript.add(&message);
     peer.input.set_skip_early_data(None);
     peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;
-    Ok((second, group, true))
+    Ok(Answerable {
+        hello: second,
+        binder_hash,
+        group,
+        retried: true,
+    })
 }
 
 fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
@@ -246,6 +300,7 @@ fn send_server_hello(
     suite: &'static Suite,
     group: NamedGroup,
     retried: bool,
+    resumed: Option<psk13::Resumed>,
     common: &Common,
 ) -> Result<HandshakeKeys, Error> {
     let theirs = key_share(hello, group).ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
@@ -258,6 +313,7 @@ fn send_server_hello(
         extensions: ServerExtensions {
             supported_version: Some(ProtocolVersion::TLS13),
             key_share: Some(KeyShareEntry { group, key_exchange }),
+            pre_shared_key: resumed.as_ref().map(|resumed| resumed.selected),
             ..ServerExtensions::default()
         },
     }))?;
@@ -265,7 +321,11 @@ fn send_server_hello(
         send_change_cipher_spec(peer, hello)?;
     }
     peer.input.allow_plaintext_alerts(true);
-    start_handshake_keys(peer, common, &hello.random, suite, group, &shared_secret)
+    let early = match resumed {
+        Some(resumed) => resumed.schedule.into_early(),
+        None => EarlySchedule::without_psk(suite.hash),
+    };
+    start_handshake_keys(peer, common, &hello.random, suite, group, early, &shared_secret)
 }
 
 /// After our first message, for a client that wants to look like TLS 1.2 (section D.4).
@@ -280,8 +340,11 @@ fn send_encrypted_extensions(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     alpn: Option<&[u8]>,
+    tickets: u8,
 ) -> Result<(), Error> {
     peer.send(&EncryptedExtensions {
+        // A client that asks for tickets is told how many to expect (RFC 9149 section 3).
+        ticket_request: hello.extensions.ticket_request.map(|_| tickets),
         server_name: hello.server_name().is_some(),
         alpn: alpn.map(<[u8]>::to_vec),
         ..EncryptedExtensions::default()

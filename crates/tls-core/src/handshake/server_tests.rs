@@ -13,6 +13,7 @@ use crate::crypto::key_exchange::KeyExchange;
 use crate::crypto::suites;
 use crate::error::{Error, ErrorKind, Phase, Side};
 use crate::hooks::ConnectionContext;
+use crate::key_schedule::EarlySchedule;
 use crate::messages::certificate::Certificate;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::client_extensions::ClientExtensions;
@@ -75,7 +76,15 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
     let share = answer.extensions.key_share.unwrap();
     let secret = key_exchange.complete(share.group, &share.key_exchange)?;
     let common = Common::default();
-    let keys = start_handshake_keys(peer, &common, &hello.random, suite, share.group, &secret)?;
+    let keys = start_handshake_keys(
+        peer,
+        &common,
+        &hello.random,
+        suite,
+        share.group,
+        EarlySchedule::without_psk(suite.hash),
+        &secret,
+    )?;
     peer.read::<EncryptedExtensions>().await?;
     peer.read::<Certificate>().await?;
     peer.read::<CertificateVerify>().await?;

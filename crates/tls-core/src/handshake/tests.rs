@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::crypto::{key_exchange, suites};
 use crate::error::{Error, ErrorKind, Side};
 use crate::hooks::{CertifiedKey, ConnectionContext};
+use crate::key_schedule::EarlySchedule;
 use crate::key_schedule::TrafficSecret;
 use crate::messages::certificate::{Certificate, CertificateRef};
 use crate::messages::certificate_verify::CertificateVerify;
@@ -197,7 +198,15 @@ async fn follow(
             ..ServerExtensions::default()
         },
     }))?;
-    let keys = start_handshake_keys(peer, &Common::default(), &hello.random, suite, group, &secret)?;
+    let keys = start_handshake_keys(
+        peer,
+        &Common::default(),
+        &hello.random,
+        suite,
+        group,
+        EarlySchedule::without_psk(suite.hash),
+        &secret,
+    )?;
     for step in script {
         match step {
             Message(message_type, body) => {

@@ -187,6 +187,12 @@ pub trait PeerVerifier: fmt::Debug + Send + Sync {
         request: &'a VerifyRequest<'a>,
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<PeerVerified, CertificateError>>;
+
+    /// A digest that two verifiers share only if they accept the same chains: a client then uses sessions of the one
+    /// with the other. `None`, the default, keeps the sessions of each configuration to itself.
+    fn security_domain(&self) -> Option<[u8; 32]> {
+        None
+    }
 }
 
 /// What a [`PeerVerifier`] has to go by.

@@ -45,6 +45,10 @@ impl PeerVerifier for WebPkiVerifier {
         };
         Answer::Now(verified.map(|()| PeerVerified::assertion()))
     }
+
+    fn security_domain(&self) -> Option<[u8; 32]> {
+        Some(self.roots.digest())
+    }
 }
 
 /// Accepts exactly one end-entity certificate, whatever its names, dates and issuer.

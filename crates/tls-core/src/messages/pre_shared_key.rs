@@ -31,7 +31,6 @@ pub(crate) struct OfferedPsks {
 
 impl OfferedPsks {
     /// One key whose binder is still to be computed; until then it is `binder_len` zeros (the length of the hash).
-    #[cfg_attr(not(test), expect(dead_code, reason = "sessions are not resumed yet"))]
     pub(crate) fn one(identity: PskIdentity, binder_len: usize) -> Self {
         let binders_len = 3usize.saturating_add(binder_len);
         Self {
@@ -43,7 +42,6 @@ impl OfferedPsks {
 
     /// Length of the binders on the wire, list prefix included. They end the ClientHello, so this is what is cut from
     /// its end (with or without header) for the transcript hash that the binders are made over (section 4.2.11.2).
-    #[cfg_attr(not(test), expect(dead_code, reason = "sessions are not resumed yet"))]
     pub(crate) fn binders_len(&self) -> usize {
         self.binders_len
     }

@@ -36,14 +36,12 @@ pub(crate) struct ClientSessionParts {
 
 impl ClientSession {
     /// A lifetime of more than seven days is cut down to that (section 4.6.1).
-    #[cfg_attr(not(test), expect(dead_code, reason = "no handshake resumes yet"))]
     pub(crate) fn new(mut parts: ClientSessionParts) -> Self {
         parts.state.lifetime = parts.state.lifetime.min(MAX_LIFETIME);
         Self(Arc::new(parts))
     }
 
     /// Everything, for the handshake.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no handshake resumes yet"))]
     pub(crate) fn parts(&self) -> &ClientSessionParts {
         &self.0
     }
@@ -119,6 +117,11 @@ impl ClientSession {
     #[must_use]
     pub fn peer_chain(&self) -> Option<&PeerChain> {
         self.0.state.peer_chain.as_deref()
+    }
+
+    /// The same, to share it.
+    pub(crate) fn shared_peer_chain(&self) -> Option<Arc<PeerChain>> {
+        self.0.state.peer_chain.clone()
     }
 
     /// The user's own bytes: see [`Self::with_extra`].

@@ -4,7 +4,6 @@
 //! Whatever is not understood in full is refused, and then a full handshake takes place.
 
 mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "no handshake resumes yet"))]
 mod server;
 #[cfg(test)]
 mod tests;
@@ -21,9 +20,7 @@ use crate::verify::PeerChain;
 use crate::wire::{BadBytes, Prefixed8, Prefixed16, Prefixed24, Problem, Put, Reader};
 
 pub use client::ClientSession;
-#[cfg_attr(not(test), expect(unused_imports, reason = "no handshake resumes yet"))]
 pub(crate) use client::ClientSessionParts;
-#[cfg_attr(not(test), expect(unused_imports, reason = "no handshake resumes yet"))]
 pub(crate) use server::ServerSession;
 
 /// Seconds that a session may be used for at most: seven days (section 4.6.1).
@@ -239,9 +236,10 @@ fn require<'a, T>(
 
 /// Bytes of the secret of such a session; `None` for a version or a suite that is not known.
 fn secret_len(version: ProtocolVersion, cipher_suite: CipherSuite) -> Option<usize> {
+    let known = suites::suite(cipher_suite).filter(|suite| suite.version == version);
     match version {
-        ProtocolVersion::TLS13 => suites::suite13(cipher_suite).map(|suite| suite.hash.len()),
-        ProtocolVersion::TLS12 if suites::suite13(cipher_suite).is_none() => Some(TLS12_SECRET_LEN),
+        ProtocolVersion::TLS13 => known.map(|suite| suite.hash.len()),
+        ProtocolVersion::TLS12 => known.map(|_| TLS12_SECRET_LEN),
         _ => None,
     }
 }

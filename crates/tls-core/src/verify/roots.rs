@@ -5,6 +5,7 @@ use core::fmt;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::crypto::hash::sha256;
 use crate::error::ConfigError;
 
 /// The roots that certificate paths must lead to.
@@ -101,9 +102,27 @@ impl RootStore {
         self.anchors.is_empty()
     }
 
+    /// A digest of names, keys and constraints of all roots, whatever their order.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut anchors: Vec<_> = self.anchors.iter().map(anchor_digest).collect();
+        anchors.sort_unstable();
+        sha256(&anchors.concat())
+    }
+
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }
+}
+
+fn anchor_digest(anchor: &TrustAnchor<'_>) -> [u8; 32] {
+    let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
+    let digests = [
+        &anchor.subject[..],
+        &anchor.subject_public_key_info[..],
+        constraints,
+    ]
+    .map(sha256);
+    sha256(&digests.concat())
 }
 
 impl fmt::Debug for RootStore {
