@@ -1,10 +1,12 @@
 //! tls-core and tls-tokio.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tls_core::{
-    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, Progress, RootStore, ServerConfig,
+    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, NoSessions, Progress, RootStore,
+    ServerConfig,
 };
 use tls_tokio::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio::net::TcpStream;
@@ -28,9 +30,6 @@ impl Stack for Ours {
     type ServerStream = TlsStream<TcpStream>;
 
     fn new(setup: &Setup<'_>) -> Option<Self> {
-        if setup.tickets {
-            return None;
-        }
         let suite = match setup.suite {
             Suite::Aes128Gcm => CipherSuite::TLS_AES_128_GCM_SHA256,
             Suite::Aes256Gcm => CipherSuite::TLS_AES_256_GCM_SHA384,
@@ -43,15 +42,21 @@ impl Stack for Ours {
         let groups = || setup.groups.iter().map(group);
         let mut roots = RootStore::empty();
         roots.add_der(&setup.identity.root).unwrap();
-        let client = ClientConfig::builder()
+        let mut client = ClientConfig::builder()
             .roots(roots)
             .cipher_suites([suite])
             .groups(groups())
-            .key_shares(groups())
-            .build()
-            .unwrap();
+            .key_shares(groups());
+        let mut server = ServerConfig::builder();
+        if setup.tickets {
+            // A client that wants tickets, and keeps none.
+            client = client.session_cache(Arc::new(NoSessions));
+        } else {
+            server = server.tickets(0);
+        }
+        let client = client.build().unwrap();
         let certified = CertifiedKey::from_der(setup.identity.chain.clone(), &setup.identity.key).unwrap();
-        let server = ServerConfig::builder()
+        let server = server
             .certificate(certified)
             .cipher_suites([suite])
             .groups(groups())

@@ -146,7 +146,6 @@ pub(super) fn send_client_hello(
 pub(super) struct Resumed {
     /// Which of the client's identities.
     pub(super) selected: u16,
-    pub(super) session: ServerSession,
     pub(super) schedule: PskSchedule,
 }
 
@@ -221,11 +220,7 @@ pub(super) async fn select_psk(
             return Err(Misbehaviour::BadBinder.into());
         }
         let selected = u16::try_from(selected).unwrap_or(0);
-        return Ok(Some(Resumed {
-            selected,
-            session,
-            schedule,
-        }));
+        return Ok(Some(Resumed { selected, schedule }));
     }
     Ok(None)
 }
