@@ -48,7 +48,10 @@ async fn handshake(
     config: &ClientSettings,
     server_name: &ServerName<'static>,
 ) -> Result<Connection, Error> {
-    let session = take_session(peer, config, server_name).await;
+    let session = take_session(peer, config, server_name)
+        .await
+        // A cache of the user's own may mistake one server for another.
+        .filter(|(session, _)| session.server_name() == Some(&*server_name.to_str()));
     let mut offer = send_client_hello(peer, config, server_name, session)?;
     let offered = offer.psk.is_some() || offer.session12.is_some();
     let error = match finish(peer, config, server_name, &mut offer).await {
@@ -180,8 +183,10 @@ fn send_client_hello(
         Some((session, trusted)) if session.version() == ProtocolVersion::TLS12 => {
             session12 = resume12::Offered::new(session, trusted, &hello.cipher_suites, &mut random);
         }
-        Some((session, trusted)) => psk = psk13::Offered::new(session, trusted, &hello.cipher_suites),
-        None => {}
+        Some((session, trusted)) if offers13 => {
+            psk = psk13::Offered::new(session, trusted, &hello.cipher_suites);
+        }
+        _ => {}
     }
     if let Some(offered) = &session12 {
         hello.session_id = offered.session_id;

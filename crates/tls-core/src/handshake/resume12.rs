@@ -181,6 +181,9 @@ async fn find_session(
     hello: &ClientHello,
     config: &ServerSettings,
 ) -> Option<ServerSession> {
+    if config.tickets == 0 {
+        return None;
+    }
     let context = Arc::clone(&peer.context);
     let bytes = match &config.session_store {
         Some(store) => {
