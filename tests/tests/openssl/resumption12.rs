@@ -81,27 +81,27 @@ async fn openssl_resumes_with_a_session_from_a_file() {
         let (listener, address) = Listener::new().await;
         let file = world.directory.path().join(format!("session{number}"));
         let out = [&["-sess_out", path(&file)], options].concat();
-        let (text, resumed) = one(&listener, address, &config, &out).await;
+        let (text, resumed) = Box::pin(one(&listener, address, &config, &out)).await;
         assert!(text.contains("New, TLSv1.2") && !resumed, "{text}");
         for _ in 0..2 {
-            let (text, resumed) = one(
+            let (text, resumed) = Box::pin(one(
                 &listener,
                 address,
                 &config,
                 &[&["-sess_in", path(&file)], options].concat(),
-            )
+            ))
             .await;
             assert!(text.contains("Reused, TLSv1.2") && resumed, "{text}");
             assert!(text.contains("Extended master secret: yes"), "{text}");
         }
         // Another server does not know the session, and says so by a full handshake.
         let (_, stranger) = servers(&world).into_iter().nth(number).unwrap();
-        let (text, resumed) = one(
+        let (text, resumed) = Box::pin(one(
             &listener,
             address,
             &stranger,
             &[&["-sess_in", path(&file)], options].concat(),
-        )
+        ))
         .await;
         assert!(text.contains("New, TLSv1.2") && !resumed, "{text}");
     }

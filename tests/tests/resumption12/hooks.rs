@@ -234,7 +234,7 @@ async fn streams_keep_their_sessions_and_resume_them() {
         let cache = Arc::new(MemorySessionCache::new(16));
         let client = client().session_cache(cache.clone()).build().unwrap();
         for round in 0..4 {
-            let (ours, theirs) = on_tokio(&client, &server).await.unwrap();
+            let (ours, theirs) = Box::pin(on_tokio(&client, &server)).await.unwrap();
             assert_eq!(ours.info().is_resumed(), round > 0, "{by:?} {round}");
             assert_eq!(theirs.info().is_resumed(), round > 0);
             assert_eq!(ours.info().group().is_none(), round > 0);
@@ -249,11 +249,11 @@ async fn a_hook_of_the_server_that_never_answers_ends_at_the_deadline_and_is_nam
             let (server, set) = slow_server(by);
             let client = client_with_memory();
             if when == When::Getting {
-                on_tokio(&client, &server).await.unwrap();
+                Box::pin(on_tokio(&client, &server)).await.unwrap();
             }
             set(when, How::Never);
             let started = Instant::now();
-            let [_, error] = on_tokio(&client, &server).await.unwrap_err();
+            let [_, error] = Box::pin(on_tokio(&client, &server)).await.unwrap_err();
             assert!(started.elapsed() < LIMIT * 2);
             let hook = match by {
                 By::Ticket => "TicketKeys",
@@ -286,7 +286,7 @@ async fn a_cache_of_the_client_that_is_slow_or_fails_costs_a_full_handshake_at_m
             if when == When::Putting {
                 cache.set(when, how);
             }
-            let (mut first, _server) = on_tokio(&client, &server).await.unwrap();
+            let (mut first, _server) = Box::pin(on_tokio(&client, &server)).await.unwrap();
             // A cache that answers late is polled by reads.
             for _ in 0..5 {
                 let mut byte = [0];
@@ -294,7 +294,7 @@ async fn a_cache_of_the_client_that_is_slow_or_fails_costs_a_full_handshake_at_m
                 assert!(read.await.is_err());
             }
             cache.set(when, how);
-            match on_tokio(&client, &server).await {
+            match Box::pin(on_tokio(&client, &server)).await {
                 Ok((ours, _)) => assert_eq!(ours.info().is_resumed(), is_good, "{when:?} {how:?}"),
                 Err([error, _]) => {
                     assert_eq!((when, how), (When::Getting, How::Never), "{error}");
