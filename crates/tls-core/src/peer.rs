@@ -264,6 +264,16 @@ impl<'l> Peer<'l> {
         Ok(())
     }
 
+    /// Writes what the link takes now and leaves the rest queued, also where the link fails: whoever writes next will
+    /// learn of it.
+    pub(crate) async fn flush_what_goes(&mut self) {
+        poll_fn(|cx| {
+            let _ = self.poll_flush(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.output.finish_flight()?;
         while !self.output.pending().is_empty() {

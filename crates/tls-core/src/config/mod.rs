@@ -225,7 +225,7 @@ macro_rules! common_builder_methods {
 
         /// Where to get the time from. Default: the system's clock.
         pub fn clock(mut self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
-            self.common.clock = $crate::config::Clock::Custom(Arc::new(clock));
+            self.common.clock = crate::config::Clock::Custom(Arc::new(clock));
             self
         }
     };

@@ -35,6 +35,9 @@ const AGE_TOLERANCE: u64 = 60_000;
 /// Tickets for one client, whatever it asks for (RFC 9149 section 3).
 const MAX_TICKETS: u8 = 8;
 
+/// Bytes of a ticket that is the name of a session in the store: nobody guesses one.
+const STORED_ID_LEN: usize = 32;
+
 const CACHE: &str = "ClientSessionCache";
 
 // ---- Client
@@ -70,7 +73,7 @@ impl Offered {
     }
 }
 
-/// The newest session with this server that can still be used: not expired, and with a chain that the verifier
+/// The newest session with this server that can still be used: of its name, not expired, and with a chain that the verifier
 /// accepts for the name today (its roots may have changed). A cache that fails costs a full handshake.
 pub(super) async fn take_session(
     peer: &mut Peer<'_>,
@@ -85,7 +88,9 @@ pub(super) async fn take_session(
     let context = Arc::clone(&peer.context);
     let taken = peer.ask(CACHE, cache.take(&key, &context)).await;
     let session = unless_failed(CACHE, taken)?;
-    if session.is_expired(config.common.clock.now_ms()) {
+    // A cache may be outside of this process and mix things up.
+    let is_for_it = session.server_name() == Some(&*server_name.to_str());
+    if !is_for_it || session.is_expired(config.common.clock.now_ms()) {
         return None;
     }
     let trusted = verify_server_chain(peer, config, server_name, session.peer_chain()?)
@@ -184,6 +189,9 @@ pub(super) async fn select_psk(
     let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else {
         return Ok(None);
     };
+    if config.tickets == 0 {
+        return Ok(None);
+    }
     if psks.binders.len() != psks.identities.len() {
         return Err(Misbehaviour::IllegalParameter("number of binders").into());
     }
@@ -230,6 +238,10 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
     let context = Arc::clone(&peer.context);
     let bytes = match &config.session_store {
         Some(store) => {
+            // Whatever else a client has is not looked up: a store may be far away.
+            if ticket.len() != STORED_ID_LEN {
+                return None;
+            }
             let taken = peer.ask("ServerSessionStore", store.take(ticket, &context)).await;
             unless_failed("ServerSessionStore", taken)?
         }
@@ -263,8 +275,9 @@ pub(super) fn tickets_wanted(hello: &ClientHello, resumed: bool, config: &Server
     }
 }
 
-/// Makes tickets and sends them (section 4.6.1). The client's Finished is in the transcript, and the application keys
-/// are in force.
+/// Makes tickets and sends what of them the transport takes at once (section 4.6.1); the rest goes with the first data.
+/// Nobody waits for a client that does not read them, or fails because it has gone: the handshake is over. The client's
+/// Finished is in the transcript, and the application keys are in force.
 pub(super) async fn send_new_session_tickets(
     peer: &mut Peer<'_>,
     count: u8,
@@ -307,7 +320,8 @@ pub(super) async fn send_new_session_tickets(
         encode_message(&message, &mut bytes);
         peer.output.queue(ContentType::HANDSHAKE, &bytes)?;
     }
-    peer.flush().await
+    peer.flush_what_goes().await;
+    Ok(())
 }
 
 /// The ticket itself: the session sealed, or a name for it in the store. `None` where that cannot be had.
@@ -321,7 +335,7 @@ async fn make_ticket(
     let bytes: Zeroizing<Vec<u8>> = session.to_bytes();
     match &config.session_store {
         Some(store) => {
-            let id = random.take::<32>().ok()?;
+            let id = random.take::<STORED_ID_LEN>().ok()?;
             let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
             let put = peer
                 .ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context))
