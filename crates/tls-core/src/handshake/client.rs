@@ -48,10 +48,7 @@ async fn handshake(
     config: &ClientSettings,
     server_name: &ServerName<'static>,
 ) -> Result<Connection, Error> {
-    let session = take_session(peer, config, server_name)
-        .await
-        // A cache of the user's own may mistake one server for another.
-        .filter(|(session, _)| session.server_name() == Some(&*server_name.to_str()));
+    let session = take_session(peer, config, server_name).await;
     let mut offer = send_client_hello(peer, config, server_name, session)?;
     let offered = offer.psk.is_some() || offer.session12.is_some();
     let error = match finish(peer, config, server_name, &mut offer).await {

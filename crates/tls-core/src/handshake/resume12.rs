@@ -25,6 +25,9 @@ use crate::ticket::{self, Purpose};
 /// How long a ticket is kept whose server does not say (RFC 5077 section 3.3), in seconds.
 const UNSPECIFIED_LIFETIME: u32 = 7_200;
 
+/// Bytes of a session id of ours.
+const SESSION_ID_LEN: usize = 32;
+
 // ---- Client
 
 /// A session on offer, from a server whose chain the verifier accepts today.
@@ -187,7 +190,8 @@ async fn find_session(
     let context = Arc::clone(&peer.context);
     let bytes = match &config.session_store {
         Some(store) => {
-            let id = Some(&*hello.session_id).filter(|id| !id.is_empty())?;
+            // Ours all have this length; of others the store need not be asked.
+            let id = Some(&*hello.session_id).filter(|id| id.len() == SESSION_ID_LEN)?;
             let found = peer.ask("ServerSessionStore", store.get(id, &context)).await;
             unless_failed("ServerSessionStore", found)?
         }
@@ -218,7 +222,7 @@ pub(super) enum Promise {
     /// A NewSessionTicket will follow.
     Ticket,
     /// The session will be in the store under this id.
-    SessionId([u8; 32]),
+    SessionId([u8; SESSION_ID_LEN]),
 }
 
 impl Promise {
