@@ -7,12 +7,14 @@ use crate::aead::BareAead;
 use crate::clock::add_cpu;
 use crate::identity::Identity;
 use crate::rounds::{Effort, Row, Sampler, Unit, Work};
-use crate::stack::{Connection, Group, NoMeter, Setup, Stack, Suite, handshake};
+use crate::stack::{Connection, Group, NoMeter, Setup, Stack, Suite, Version, handshake};
 
 /// A client sends writes of one size to a server.
 pub struct InMemory {
     /// Bytes of plaintext per write.
     pub write: usize,
+    /// The version of TLS.
+    pub version: Version,
     /// The suite.
     pub suite: Suite,
 }
@@ -54,13 +56,17 @@ impl Work for InMemory {
             )
         };
         ["send", "receive"]
-            .map(|way| Row::new(format!("{what}, {:?}, {way}", self.suite), unit))
+            .map(|way| {
+                let (version, suite) = (self.version.label(), self.suite);
+                Row::new(format!("{what}, {version}{suite:?}, {way}"), unit)
+            })
             .to_vec()
     }
 
     fn setup<'a>(&self, identity: &'a Identity) -> Setup<'a> {
         Setup {
             identity,
+            version: self.version,
             suite: self.suite,
             groups: &[Group::X25519],
             tickets: false,

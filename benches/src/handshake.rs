@@ -2,12 +2,16 @@
 
 use crate::clock::add_cpu;
 use crate::floor::Floor;
-use crate::identity::Identity;
+use crate::identity::{Identity, KeyKind};
 use crate::rounds::{Effort, Row, Sampler, Unit, Work};
-use crate::stack::{Group, Meter, Setup, Stack, Suite, handshake};
+use crate::stack::{Group, Meter, Setup, Stack, Suite, Version, handshake};
 
 /// Full handshakes, from making the connection to dropping it.
 pub struct FullHandshake {
+    /// The version of TLS.
+    pub version: Version,
+    /// The kind of the server's keys.
+    pub key: KeyKind,
     /// The groups of both sides.
     pub groups: &'static [Group],
     /// Whether the server sends tickets.
@@ -34,17 +38,27 @@ impl Work for FullHandshake {
     fn rows(&self) -> Vec<Row> {
         let label = |side: &str| {
             let tickets = if self.tickets { ", default tickets" } else { "" };
+            let key = match self.key {
+                KeyKind::EcdsaP256 => "",
+                KeyKind::Rsa2048 => ", RSA-2048",
+            };
+            let (version, groups) = (self.version.label(), group_names(self.groups));
             Row::new(
-                format!("handshake {}{tickets}, {side}", group_names(self.groups)),
+                format!("handshake {version}{groups}{key}{tickets}, {side}"),
                 Unit::Microseconds,
             )
         };
         vec![label("client"), label("server")]
     }
 
+    fn key_kind(&self) -> KeyKind {
+        self.key
+    }
+
     fn setup<'a>(&self, identity: &'a Identity) -> Setup<'a> {
         Setup {
             identity,
+            version: self.version,
             suite: Suite::Aes128Gcm,
             groups: self.groups,
             tickets: self.tickets,
@@ -65,6 +79,10 @@ impl Work for FullHandshake {
     }
 
     fn floor(&self, effort: Effort) -> Option<Sampler> {
+        // It is that of TLS 1.3 with ECDSA.
+        if self.version != Version::Tls13 || self.key != KeyKind::EcdsaP256 {
+            return None;
+        }
         let repeat = effort.repeat(20);
         let floor = Floor::new(self.groups);
         Some(Box::new(move || {

@@ -11,7 +11,7 @@ use crate::aead::BareAead;
 use crate::clock::Moment;
 use crate::identity::Identity;
 use crate::rounds::{Effort, Row, Sampler, Unit, Work};
-use crate::stack::{Group, Setup, Stack, Suite};
+use crate::stack::{Group, Setup, Stack, Suite, Version};
 
 /// Writes of one size, first to the server and then to the client.
 pub struct Transfer {
@@ -150,6 +150,7 @@ impl Work for PingPong {
 fn setup(identity: &Identity) -> Setup<'_> {
     Setup {
         identity,
+        version: Version::Tls13,
         suite: Suite::Aes128Gcm,
         groups: &[Group::X25519],
         tickets: false,

@@ -3,11 +3,11 @@
 
 use tls_benches::bulk::InMemory;
 use tls_benches::handshake::FullHandshake;
-use tls_benches::identity::Identity;
+use tls_benches::identity::{Identity, KeyKind};
 use tls_benches::loopback::{PingPong, Transfer};
 use tls_benches::rounds::{Effort, Outcome, Work, measure};
 use tls_benches::stack::Group::{X25519, X25519MlKem768};
-use tls_benches::stack::Suite;
+use tls_benches::stack::{Suite, Version};
 use tls_benches::{memory, table};
 
 const USAGE: &str = "tls-benches [--quick] [--rounds N] [FILTER...]";
@@ -46,7 +46,8 @@ fn main() {
     Run {
         effort,
         filters,
-        identity: Identity::generate(),
+        ecdsa: Identity::generate(KeyKind::EcdsaP256),
+        rsa: Identity::generate(KeyKind::Rsa2048),
     }
     .all();
 }
@@ -54,7 +55,8 @@ fn main() {
 struct Run {
     effort: Effort,
     filters: Vec<String>,
-    identity: Identity,
+    ecdsa: Identity,
+    rsa: Identity,
 }
 
 impl Run {
@@ -62,26 +64,50 @@ impl Run {
         println!("{}", table::head());
         for groups in [&[X25519][..], &[X25519MlKem768], &[X25519MlKem768, X25519]] {
             self.work(&FullHandshake {
+                version: Version::Tls13,
+                key: KeyKind::EcdsaP256,
                 groups,
                 tickets: false,
             });
         }
         self.work(&FullHandshake {
+            version: Version::Tls13,
+            key: KeyKind::EcdsaP256,
             groups: &[X25519],
             tickets: true,
         });
+        for (version, key) in [
+            (Version::Tls13, KeyKind::Rsa2048),
+            (Version::Tls12, KeyKind::EcdsaP256),
+            (Version::Tls12, KeyKind::Rsa2048),
+        ] {
+            self.work(&FullHandshake {
+                version,
+                key,
+                groups: &[X25519],
+                tickets: false,
+            });
+        }
         for suite in [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
             self.work(&InMemory {
                 write: 16 << 10,
+                version: Version::Tls13,
                 suite,
             });
         }
         self.work(&InMemory {
+            write: 16 << 10,
+            version: Version::Tls12,
+            suite: Suite::Aes128Gcm,
+        });
+        self.work(&InMemory {
             write: 1 << 20,
+            version: Version::Tls13,
             suite: Suite::Aes128Gcm,
         });
         self.work(&InMemory {
             write: 100,
+            version: Version::Tls13,
             suite: Suite::Aes128Gcm,
         });
         self.work(&Transfer { write: 16 << 10 });
@@ -101,7 +127,11 @@ impl Run {
 
     fn work(&self, work: &impl Work) {
         if work.rows().iter().any(|row| self.wanted(&row.work)) {
-            print(&measure(work, &self.identity, self.effort));
+            let identity = match work.key_kind() {
+                KeyKind::EcdsaP256 => &self.ecdsa,
+                KeyKind::Rsa2048 => &self.rsa,
+            };
+            print(&measure(work, identity, self.effort));
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::rounds::{Effort, Outcome, Row, Spread, Unit};
+use crate::stack::Version;
 
 /// Environment variable that names the file of the malloc counters.
 pub const COUNTERS: &str = "TLS_BENCHES_COUNTERS";
@@ -28,6 +29,8 @@ pub struct Question {
     pub idle: bool,
     /// Streams over TCP rather than connections in memory, if idle.
     pub stream: bool,
+    /// TLS 1.2 rather than TLS 1.3.
+    pub tls12: bool,
     /// Keep servers rather than clients.
     pub server: bool,
     /// X25519MLKEM768 rather than X25519.
@@ -39,24 +42,32 @@ pub struct Question {
 impl Question {
     /// From arguments; `None` if they are something else.
     pub fn parse(arguments: &[String]) -> Option<Self> {
-        let [ours, idle, stream, server, hybrid, connections] = arguments else {
+        let [ours, idle, stream, tls12, server, hybrid, connections] = arguments else {
             return None;
         };
         Some(Self {
             ours: ours.parse().ok()?,
             idle: idle.parse().ok()?,
             stream: stream.parse().ok()?,
+            tls12: tls12.parse().ok()?,
             server: server.parse().ok()?,
             hybrid: hybrid.parse().ok()?,
             connections: connections.parse().ok()?,
         })
     }
 
-    fn arguments(&self) -> [String; 6] {
-        let flags =
-            [self.ours, self.idle, self.stream, self.server, self.hybrid].map(|flag| flag.to_string());
-        let [ours, idle, stream, server, hybrid] = flags;
-        [ours, idle, stream, server, hybrid, self.connections.to_string()]
+    fn arguments(&self) -> [String; 7] {
+        let flags = [
+            self.ours,
+            self.idle,
+            self.stream,
+            self.tls12,
+            self.server,
+            self.hybrid,
+        ];
+        let [ours, idle, stream, tls12, server, hybrid] = flags.map(|flag| flag.to_string());
+        let connections = self.connections.to_string();
+        [ours, idle, stream, tls12, server, hybrid, connections]
     }
 
     /// The numbers that the process answers; `None` if the stack does not exist.
@@ -91,13 +102,18 @@ impl Question {
 /// Allocations per full handshake and side, from making the connection to dropping it.
 pub fn allocations(program: &Program, effort: Effort) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for hybrid in [false, true] {
+    for (version, hybrid) in [
+        (Version::Tls13, false),
+        (Version::Tls13, true),
+        (Version::Tls12, false),
+    ] {
         let ask = |ours| {
             let connections = effort.repeat(HANDSHAKES);
             Question {
                 ours,
                 idle: false,
                 stream: false,
+                tls12: version == Version::Tls12,
                 server: false,
                 hybrid,
                 connections,
@@ -107,7 +123,7 @@ pub fn allocations(program: &Program, effort: Effort) -> Vec<Outcome> {
         let (ours, rustls, check) = (ask(true), ask(false), ask(false));
         let group = if hybrid { "X25519MLKEM768" } else { "X25519" };
         let mut row = |index, what: &str, unit| {
-            let work = format!("allocations per handshake {group}, {what}");
+            let work = format!("allocations per handshake {}{group}, {what}", version.label());
             outcomes.extend(compare(Row::new(work, unit), &ours, &rustls, &check, index));
         };
         row(1, "client, C included", Unit::Count);
@@ -124,13 +140,19 @@ pub fn allocations(program: &Program, effort: Effort) -> Vec<Outcome> {
 /// `TcpStream` and what Tokio keeps for that.
 pub fn idle(program: &Program, effort: Effort) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for (stream, server) in [(false, false), (false, true), (true, false), (true, true)] {
+    let kinds = [
+        (Version::Tls13, false),
+        (Version::Tls12, false),
+        (Version::Tls13, true),
+    ];
+    for ((version, stream), server) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
         let connections = effort.repeat(if stream { IDLE_STREAMS } else { IDLE_CONNECTIONS });
         let ask = |ours| {
             Question {
                 ours,
                 idle: true,
                 stream,
+                tls12: version == Version::Tls12,
                 server,
                 hybrid: false,
                 connections,
@@ -141,7 +163,10 @@ pub fn idle(program: &Program, effort: Effort) -> Vec<Outcome> {
         let side = if server { "server" } else { "client" };
         let over = if stream { " stream over TCP" } else { "" };
         let mut row = |index: usize, what: &str| {
-            let row = Row::new(format!("idle {side}{over}, {what}"), Unit::Bytes);
+            let row = Row::new(
+                format!("idle {}{side}{over}, {what}", version.label()),
+                Unit::Bytes,
+            );
             outcomes.extend(compare(row, &ours, &rustls, &check, index));
         };
         row(1, "heap, C included");
@@ -229,6 +254,7 @@ mod tests {
             ours: true,
             idle: false,
             stream: false,
+            tls12: true,
             server: true,
             hybrid: false,
             connections: 7,

@@ -9,13 +9,14 @@ use std::io::Read;
 
 use stats_alloc::StatsAlloc;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, KeyKind};
 use crate::loopback::{ping, pong, tcp_pair};
 use crate::memory::{COUNTERS, Question};
 use crate::ours::Ours;
 use crate::rustls_stack::Rustls;
 use crate::stack::{
-    ClientConnection, Connection, Group, Meter, NoMeter, ServerConnection, Setup, Stack, Suite, handshake,
+    ClientConnection, Connection, Group, Meter, NoMeter, ServerConnection, Setup, Stack, Suite, Version,
+    handshake,
 };
 
 /// Answers the question in the arguments with numbers on one line: see [`Question`].
@@ -37,7 +38,7 @@ pub fn main(rust: &'static StatsAlloc<System>) {
 }
 
 fn answer<S: Stack>(question: &Question, counters: &Counters) -> Option<[f64; 6]> {
-    let identity = Identity::generate();
+    let identity = Identity::generate(KeyKind::EcdsaP256);
     let group = if question.hybrid {
         Group::X25519MlKem768
     } else {
@@ -45,6 +46,11 @@ fn answer<S: Stack>(question: &Question, counters: &Counters) -> Option<[f64; 6]
     };
     let setup = Setup {
         identity: &identity,
+        version: if question.tls12 {
+            Version::Tls12
+        } else {
+            Version::Tls13
+        },
         suite: Suite::Aes128Gcm,
         groups: &[group],
         tickets: false,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tls_core::{
-    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, NoSessions, Progress, RootStore,
-    ServerConfig,
+    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, NoSessions, Progress, ProtocolVersion,
+    RootStore, ServerConfig, SignatureScheme,
 };
 use tls_tokio::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio::net::TcpStream;
 
-use crate::identity::SERVER_NAME;
-use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite};
+use crate::identity::{KeyKind, SERVER_NAME};
+use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite, Version};
 
 /// Our stack, configured.
 pub struct Ours {
@@ -30,10 +30,10 @@ impl Stack for Ours {
     type ServerStream = TlsStream<TcpStream>;
 
     fn new(setup: &Setup<'_>) -> Option<Self> {
-        let suite = match setup.suite {
-            Suite::Aes128Gcm => CipherSuite::TLS_AES_128_GCM_SHA256,
-            Suite::Aes256Gcm => CipherSuite::TLS_AES_256_GCM_SHA384,
-            Suite::ChaCha20Poly1305 => CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+        let suite = suite(setup);
+        let version = match setup.version {
+            Version::Tls12 => ProtocolVersion::TLS12,
+            Version::Tls13 => ProtocolVersion::TLS13,
         };
         let group = |group: &Group| match group {
             Group::X25519 => NamedGroup::X25519,
@@ -44,6 +44,8 @@ impl Stack for Ours {
         roots.add_der(&setup.identity.root).unwrap();
         let mut client = ClientConfig::builder()
             .roots(roots)
+            .min_version(version)
+            .max_version(version)
             .cipher_suites([suite])
             .groups(groups())
             .key_shares(groups());
@@ -54,10 +56,16 @@ impl Stack for Ours {
         } else {
             server = server.tickets(0);
         }
+        if setup.identity.kind == KeyKind::Rsa2048 {
+            // What is ours by preference anyway, and all that rustls offers here.
+            client = client.signature_schemes([SignatureScheme::RSA_PSS_RSAE_SHA256]);
+        }
         let client = client.build().unwrap();
         let certified = CertifiedKey::from_der(setup.identity.chain.clone(), &setup.identity.key).unwrap();
         let server = server
             .certificate(certified)
+            .min_version(version)
+            .max_version(version)
             .cipher_suites([suite])
             .groups(groups())
             .build()
@@ -87,6 +95,32 @@ impl Stack for Ours {
 
     async fn accept(&self, io: TcpStream) -> TlsStream<TcpStream> {
         self.acceptor.accept(io).await.unwrap()
+    }
+}
+
+fn suite(setup: &Setup<'_>) -> CipherSuite {
+    match (setup.version, setup.identity.kind, setup.suite) {
+        (Version::Tls13, _, Suite::Aes128Gcm) => CipherSuite::TLS_AES_128_GCM_SHA256,
+        (Version::Tls13, _, Suite::Aes256Gcm) => CipherSuite::TLS_AES_256_GCM_SHA384,
+        (Version::Tls13, _, Suite::ChaCha20Poly1305) => CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::Aes128Gcm) => {
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        }
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::Aes256Gcm) => {
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+        }
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::ChaCha20Poly1305) => {
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        }
+        (Version::Tls12, KeyKind::Rsa2048, Suite::Aes128Gcm) => {
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        }
+        (Version::Tls12, KeyKind::Rsa2048, Suite::Aes256Gcm) => {
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+        }
+        (Version::Tls12, KeyKind::Rsa2048, Suite::ChaCha20Poly1305) => {
+            CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the contenders round-robin and makes ratios of what they took.
 
-use crate::identity::Identity;
+use crate::identity::{Identity, KeyKind};
 use crate::ours::Ours;
 use crate::rustls_stack::Rustls;
 use crate::stack::{Setup, Stack};
@@ -62,6 +62,10 @@ pub type Sampler = Box<dyn FnMut() -> Vec<f64>>;
 pub trait Work {
     /// The lines that a sample has values for.
     fn rows(&self) -> Vec<Row>;
+    /// The kind of the server's keys.
+    fn key_kind(&self) -> KeyKind {
+        KeyKind::EcdsaP256
+    }
     /// What both sides are configured to do.
     fn setup<'a>(&self, identity: &'a Identity) -> Setup<'a>;
     /// Gets a stack ready (handshakes, buffers, a first run).

@@ -7,12 +7,12 @@ use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::identity::SERVER_NAME;
-use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite};
+use crate::identity::{KeyKind, SERVER_NAME};
+use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite, Version};
 
 /// rustls, configured.
 pub struct Rustls {
@@ -29,21 +29,28 @@ impl Stack for Rustls {
 
     fn new(setup: &Setup<'_>) -> Option<Self> {
         let provider = Arc::new(provider(setup));
+        let versions = match setup.version {
+            Version::Tls12 => [&rustls::version::TLS12],
+            Version::Tls13 => [&rustls::version::TLS13],
+        };
         let mut roots = RootCertStore::empty();
         roots.add(setup.identity.root.clone()).unwrap();
         let mut client = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.resumption = Resumption::disabled();
+        client.require_ems = true;
         let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(setup.identity.chain.clone(), setup.identity.key.clone_key())
             .unwrap();
+        server.require_ems = true;
         if !setup.tickets {
+            // None are sent in TLS 1.2 unless a ticketer is given.
             server.send_tls13_tickets = 0;
             server.session_storage = Arc::new(NoServerSessionStorage {});
         }
@@ -75,19 +82,45 @@ impl Stack for Rustls {
 }
 
 fn provider(setup: &Setup<'_>) -> CryptoProvider {
-    let suite = match setup.suite {
-        Suite::Aes128Gcm => aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
-        Suite::Aes256Gcm => aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
-        Suite::ChaCha20Poly1305 => aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-    };
     let group = |group: &Group| match group {
         Group::X25519 => aws_lc_rs::kx_group::X25519,
         Group::X25519MlKem768 => aws_lc_rs::kx_group::X25519MLKEM768,
     };
-    CryptoProvider {
-        cipher_suites: vec![suite],
+    let mut provider = CryptoProvider {
+        cipher_suites: vec![suite(setup)],
         kx_groups: setup.groups.iter().map(group).collect(),
         ..aws_lc_rs::default_provider()
+    };
+    if setup.identity.kind == KeyKind::Rsa2048 {
+        // By default the server prefers SHA-512, which is slower.
+        let mapping = &mut provider.signature_verification_algorithms.mapping;
+        let is_sha256 = |(scheme, _): &(SignatureScheme, _)| *scheme == SignatureScheme::RSA_PSS_SHA256;
+        let at = mapping.iter().position(is_sha256).unwrap();
+        *mapping = &mapping[at..=at];
+    }
+    provider
+}
+
+fn suite(setup: &Setup<'_>) -> SupportedCipherSuite {
+    use aws_lc_rs::cipher_suite as suites;
+    match (setup.version, setup.identity.kind, setup.suite) {
+        (Version::Tls13, _, Suite::Aes128Gcm) => suites::TLS13_AES_128_GCM_SHA256,
+        (Version::Tls13, _, Suite::Aes256Gcm) => suites::TLS13_AES_256_GCM_SHA384,
+        (Version::Tls13, _, Suite::ChaCha20Poly1305) => suites::TLS13_CHACHA20_POLY1305_SHA256,
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::Aes128Gcm) => {
+            suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        }
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::Aes256Gcm) => {
+            suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+        }
+        (Version::Tls12, KeyKind::EcdsaP256, Suite::ChaCha20Poly1305) => {
+            suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        }
+        (Version::Tls12, KeyKind::Rsa2048, Suite::Aes128Gcm) => suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        (Version::Tls12, KeyKind::Rsa2048, Suite::Aes256Gcm) => suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        (Version::Tls12, KeyKind::Rsa2048, Suite::ChaCha20Poly1305) => {
+            suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+        }
     }
 }
 

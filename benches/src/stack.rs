@@ -7,14 +7,33 @@ use tokio::net::TcpStream;
 
 use crate::identity::Identity;
 
-/// A cipher suite, the only one offered and accepted.
+/// A version of TLS, the only one offered and accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// With the extended main secret required of the peer, and without resumption.
+    Tls12,
+    /// TLS 1.3
+    Tls13,
+}
+
+impl Version {
+    /// What the name of a row says of it: TLS 1.3 goes without saying.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLS 1.2 ",
+            Self::Tls13 => "",
+        }
+    }
+}
+
+/// A cipher suite, the only one offered and accepted. In TLS 1.2 it is the one of ECDHE and the server's kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// TLS_AES_128_GCM_SHA256
+    /// AES-128-GCM with SHA-256
     Aes128Gcm,
-    /// TLS_AES_256_GCM_SHA384
+    /// AES-256-GCM with SHA-384
     Aes256Gcm,
-    /// TLS_CHACHA20_POLY1305_SHA256
+    /// ChaCha20-Poly1305 with SHA-256
     ChaCha20Poly1305,
 }
 
@@ -32,9 +51,11 @@ pub enum Group {
 pub struct Setup<'a> {
     /// The server's chain and the client's root.
     pub identity: &'a Identity,
+    /// The one version on both sides.
+    pub version: Version,
     /// The one suite on both sides.
     pub suite: Suite,
-    /// The groups of both sides, in order of preference. The client sends a key share for each.
+    /// The groups of both sides, in order of preference. In TLS 1.3 the client sends a key share for each.
     pub groups: &'a [Group],
     /// Whether the server sends tickets (as many as it does by default). The client never resumes.
     pub tickets: bool,

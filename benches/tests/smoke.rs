@@ -33,6 +33,22 @@ fn a_quick_run_prints_every_kind_of_row_with_values_for_both_stacks() {
             "no row of {kind} in\n{table}"
         );
     }
+    for row in [
+        "handshake TLS 1.2 X25519, client",
+        "handshake TLS 1.2 X25519, RSA-2048, server",
+    ] {
+        assert!(
+            rows.iter().any(|cells| cells[1] == row),
+            "no row {row:?} in\n{table}"
+        );
+    }
+    for kind in ["bulk", "allocations", "idle"] {
+        assert!(
+            rows.iter()
+                .any(|cells| cells[1].starts_with(kind) && cells[1].contains("TLS 1.2")),
+            "no row of {kind} for TLS 1.2 in\n{table}"
+        );
+    }
     for row in rows {
         for cell in &row[2..=3] {
             let value: f64 = cell.split(' ').next().unwrap().parse().unwrap();

@@ -20,3 +20,8 @@ pub mod script;
 pub mod sides;
 pub mod source;
 pub mod versions;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -31,6 +31,7 @@ mod matrix;
 mod negotiation;
 mod records;
 mod refusals;
+mod resumption;
 mod resumption12;
 mod tls12;
 mod versions;

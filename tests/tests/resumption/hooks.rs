@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tls_core::{
-    Answer, ConnectionContext, Driver, HookError, Progress, RotatingTicketKeys, ServerConfig,
-    ServerSessionStore, StoredSession, TicketKey, TicketKeys, Zeroizing,
+    AlertDescription, Answer, ConnectionContext, Driver, HookError, Progress, RotatingTicketKeys,
+    ServerConfig, ServerSessionStore, StoredSession, TicketKey, TicketKeys, Zeroizing,
 };
+use tls_tests::hello::{Hello, records};
 use tls_tests::pair::{self, NAME, Pair, name};
 use tls_tokio::MemorySessionStore;
 
@@ -176,4 +177,21 @@ fn a_hook_that_never_answers_is_dropped_with_the_handshake() {
     assert!(!store.answering.dropped.load(Relaxed));
     drop(driver);
     assert!(store.answering.dropped.load(Relaxed));
+}
+
+#[test]
+fn a_server_that_is_refused_learns_of_it_before_a_slow_cache_forgets() {
+    let (bag, server) = (Bag::new(), server());
+    let client = client(&bag);
+    assert!(!meet(&client, &server, &bag));
+    let mut driver = Driver::client(&client, name(NAME));
+    driver.advance().unwrap();
+    let hello = Hello::parse(&driver.transmit());
+    bag.answering.set(How::Never);
+    // It selects a ticket that was not offered.
+    let answer = Hello::server_for(&hello).with(crate::PRE_SHARED_KEY, &[0, 9]);
+    driver.receive(&answer.record());
+    assert_eq!(driver.advance().unwrap(), Progress::Waiting);
+    let alert = AlertDescription::ILLEGAL_PARAMETER;
+    assert_eq!(records(&driver.transmit()), [(21, vec![2, alert.0])]);
 }

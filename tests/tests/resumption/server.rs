@@ -353,8 +353,10 @@ fn another_server_s_ticket_means_a_full_handshake_and_the_others_are_forgotten()
 
 #[test]
 fn a_stored_session_is_resumed_once_and_an_unknown_one_not_at_all() {
-    let store = crate::hooks::Store::new();
-    let server = pair::server().session_store(store.clone()).build().unwrap();
+    let server = pair::server()
+        .session_store(crate::hooks::Store::new())
+        .build()
+        .unwrap();
     let bag = Bag::new();
     let client = client(&bag);
     assert!(!meet(&client, &server, &bag));

@@ -51,12 +51,15 @@ async fn handshake(
     let session = take_session(peer, config, server_name).await;
     let mut offer = send_client_hello(peer, config, server_name, session)?;
     let offered = offer.psk.is_some() || offer.session12.is_some();
-    let error = match finish(peer, config, server_name, &mut offer).await {
+    let mut error = match finish(peer, config, server_name, &mut offer).await {
         Ok(connection) => return Ok(connection),
         Err(error) => error,
     };
-    // A session that did no good is not to be tried again.
+    // A session that did no good is not to be tried again. The server does not wait for a cache that takes its time,
+    // and no failure to tell it is worth more than the first one.
     if offered {
+        error = peer.explain(error);
+        let _ = peer.send_alert(&error).await;
         forget_sessions(peer, config, server_name).await;
     }
     Err(error)

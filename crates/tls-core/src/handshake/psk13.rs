@@ -352,3 +352,140 @@ async fn make_ticket(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::crypto::hash::{HashAlgorithm, hash};
+    use crate::messages::client_extensions::{ClientExtensions, PskModes, TicketRequest};
+    use crate::messages::client_hello::Compression;
+    use crate::messages::decode_message;
+    use crate::messages::server_hello::ServerHelloMessage;
+    use crate::messages::short_bytes::SessionId;
+    use crate::{CertifiedKey, ClientConfig, Driver, NoSessions, ServerConfigBuilder};
+
+    fn server() -> ServerConfigBuilder {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        ServerConfig::builder()
+            .certificate(CertifiedKey::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap())
+    }
+
+    fn hello(psk_dhe_ke: bool, request: Option<(u8, u8)>) -> ClientHello {
+        ClientHello {
+            legacy_version: ProtocolVersion::TLS12,
+            random: [0; 32],
+            session_id: SessionId::EMPTY,
+            cipher_suites: vec![CipherSuite::TLS_AES_128_GCM_SHA256],
+            compression: Compression::OnlyNull,
+            extensions: ClientExtensions {
+                psk_key_exchange_modes: Some(PskModes {
+                    psk_ke: true,
+                    psk_dhe_ke,
+                }),
+                ticket_request: request.map(|(new_session_count, resumption_count)| TicketRequest {
+                    new_session_count,
+                    resumption_count,
+                }),
+                ..ClientExtensions::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_client_gets_as_many_tickets_as_it_asks_for_within_reason() {
+        let config = server().build().unwrap();
+        let wanted = |request, resumed| tickets_wanted(&hello(true, request), resumed, &config.0);
+        assert_eq!([wanted(None, false), wanted(None, true)], [2, 2]);
+        assert_eq!([wanted(Some((5, 1)), false), wanted(Some((5, 1)), true)], [5, 1]);
+        assert_eq!([wanted(Some((0, 3)), false), wanted(Some((3, 0)), true)], [0, 0]);
+        let greedy = Some((255, 255));
+        assert_eq!(
+            [wanted(greedy, false), wanted(greedy, true)],
+            [MAX_TICKETS, MAX_TICKETS]
+        );
+    }
+
+    #[test]
+    fn a_client_that_could_not_use_a_ticket_gets_none_nor_does_any_from_a_server_without() {
+        let config = server().build().unwrap();
+        assert_eq!(tickets_wanted(&hello(false, Some((5, 5))), false, &config.0), 0);
+        let without = server().tickets(0).build().unwrap();
+        assert_eq!(tickets_wanted(&hello(true, Some((5, 5))), false, &without.0), 0);
+        assert_eq!(tickets_wanted(&hello(true, None), true, &without.0), 0);
+    }
+
+    /// A session with this server, and the client's configuration.
+    fn session(server: &ServerConfig) -> (ClientConfig, ClientSession) {
+        let client = ClientConfig::builder()
+            .dangerously_accept_any_certificate()
+            .session_cache(Arc::new(NoSessions))
+            .build()
+            .unwrap();
+        let mut ours = Driver::client(&client, "localhost".try_into().unwrap());
+        let mut theirs = Driver::server(server);
+        for _ in 0..3 {
+            ours.advance().unwrap();
+            theirs.receive(&ours.transmit());
+            theirs.advance().unwrap();
+            ours.receive(&theirs.transmit());
+        }
+        let mut connection = ours.into_connection().unwrap();
+        connection.reader.process().unwrap();
+        let session = connection.reader.take_session().unwrap();
+        (client, session)
+    }
+
+    /// A ClientHello with these tickets, whose binders are all made with the session's secret.
+    fn flight(client: &ClientConfig, session: &ClientSession, tickets: &[&[u8]]) -> Vec<u8> {
+        let mut driver = Driver::client(client, "localhost".try_into().unwrap());
+        driver.advance().unwrap();
+        let mut hello: ClientHello = decode_message(&driver.transmit()[9..]).unwrap();
+        let age = session.obfuscated_ticket_age(client.0.common.clock.now_ms());
+        let identity = |ticket: &&[u8]| PskIdentity {
+            identity: ticket.to_vec(),
+            obfuscated_ticket_age: age,
+        };
+        let mut psks = OfferedPsks::one(identity(&tickets[0]), 32);
+        psks.identities = tickets.iter().map(identity).collect();
+        psks.binders = vec![vec![0; 32]; tickets.len()];
+        hello.extensions.pre_shared_key = Some(psks.clone());
+        let mut message = Vec::new();
+        encode_message(&hello, &mut message);
+        message.truncate(message.len() - 2 - 33 * tickets.len());
+        let secret = &session.parts().state.secret;
+        let schedule = PskSchedule::new(HashAlgorithm::Sha256, secret, PskOrigin::Resumption);
+        let binder = schedule.binder().mac(&hash(HashAlgorithm::Sha256, &message));
+        psks.binders = vec![binder.as_bytes().to_vec(); tickets.len()];
+        psks.put_binders(&mut message);
+        let mut record = vec![22, 3, 1];
+        record.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+        record.extend(message);
+        record
+    }
+
+    #[test]
+    fn the_first_ticket_that_fits_is_selected_and_only_the_first_are_looked_at() {
+        let config = server().build().unwrap();
+        let (client, session) = session(&config);
+        let selected = |tickets: &[&[u8]]| {
+            let mut driver = Driver::server(&config);
+            driver.receive(&flight(&client, &session, tickets));
+            driver.advance().unwrap();
+            let answer = driver.transmit();
+            let end = 5 + usize::from(u16::from_be_bytes([answer[3], answer[4]]));
+            match decode_message(&answer[9..end]).unwrap() {
+                ServerHelloMessage::Hello(hello) => hello.extensions.pre_shared_key,
+                ServerHelloMessage::Retry(_) => panic!("no retry is needed"),
+            }
+        };
+        let (good, bad) = (session.ticket(), &b"somebody else's"[..]);
+        assert_eq!(selected(&[good]), Some(0));
+        assert_eq!(selected(&[good, good]), Some(0));
+        assert_eq!(selected(&[bad, good]), Some(1));
+        assert_eq!(selected(&[bad, bad, bad, good, bad]), Some(3));
+        assert_eq!(selected(&[bad, bad, bad, bad, good]), None);
+        assert_eq!(selected(&[bad]), None);
+    }
+}

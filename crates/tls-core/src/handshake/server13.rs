@@ -67,7 +67,8 @@ pub(super) async fn respond(
 
     let was_resumed = resumed.is_some();
     let keys = send_server_hello(peer, &hello, suite, group, retried, resumed, &config.common)?;
-    send_encrypted_extensions(peer, &hello, alpn.as_deref())?;
+    let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
+    send_encrypted_extensions(peer, &hello, alpn.as_deref(), tickets_wanted)?;
     if let Some((certified, scheme)) = &chosen {
         send_certificate(peer, &hello, certified)?;
         send_certificate_verify(peer, Side::Server, certified, *scheme).await?;
@@ -92,7 +93,6 @@ pub(super) async fn respond(
             EarlyData::NotOffered
         },
     });
-    let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
     Ok(Responded {
         keys,
         secrets,
@@ -340,8 +340,11 @@ fn send_encrypted_extensions(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     alpn: Option<&[u8]>,
+    tickets: u8,
 ) -> Result<(), Error> {
     peer.send(&EncryptedExtensions {
+        // A client that asks for tickets is told how many to expect (RFC 9149 section 3).
+        ticket_request: hello.extensions.ticket_request.map(|_| tickets),
         server_name: hello.server_name().is_some(),
         alpn: alpn.map(<[u8]>::to_vec),
         ..EncryptedExtensions::default()
