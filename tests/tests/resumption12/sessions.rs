@@ -350,3 +350,30 @@ fn exporters_and_key_log_differ_for_each_connection_of_a_session() {
         assert_eq!(lines.len(), 3);
     }
 }
+
+#[test]
+fn a_session_is_bound_to_its_application_protocol() {
+    for by in BOTH {
+        let (keys, store) = (
+            Arc::new(RotatingTicketKeys::new()),
+            Arc::new(MemorySessionStore::new(9)),
+        );
+        let with_alpn = |name: Option<&str>| {
+            let builder = server12(by).ticket_keys(keys.clone()).alpn(name);
+            match by {
+                By::Ticket => builder.build().unwrap(),
+                By::SessionId => builder.session_store(store.clone()).build().unwrap(),
+            }
+        };
+        let client = client()
+            .alpn(["a", "b"])
+            .session_cache(Arc::new(Held::default()))
+            .build()
+            .unwrap();
+        for name in [Some("a"), Some("b"), None] {
+            full(&client, &with_alpn(name));
+            let ends = resumed(&client, &with_alpn(name));
+            assert_eq!(ends.client.negotiated().alpn(), name.map(str::as_bytes));
+        }
+    }
+}

@@ -147,12 +147,14 @@ pub(super) struct Resumed {
     pub(super) suite: &'static Suite,
 }
 
-/// The session behind the client's ticket or session id. Everything that is wrong with it means a full handshake, but
+/// The session behind the client's ticket or session id, bound to the name and the protocol (`alpn`, chosen anew) of the
+/// connection that it came from. Everything that is wrong with it means a full handshake, but
 /// for one thing: a session with the extended main secret must not be resumed without (RFC 7627 section 5.3).
 pub(super) async fn select_session(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     config: &ServerSettings,
+    alpn: Option<&[u8]>,
 ) -> Result<Option<Resumed>, Error> {
     let Some(session) = find_session(peer, hello, config).await else {
         return Ok(None);
@@ -168,7 +170,8 @@ pub(super) async fn select_session(
         });
     let fits = state.version == ProtocolVersion::TLS12
         && !state.is_expired(config.common.clock.now_ms())
-        && state.server_name.as_deref() == hello.server_name();
+        && state.server_name.as_deref() == hello.server_name()
+        && state.alpn.as_deref() == alpn;
     let (Some(suite), true) = (suite, fits) else {
         return Ok(None);
     };

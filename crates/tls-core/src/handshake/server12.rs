@@ -39,9 +39,10 @@ pub(super) async fn respond(
 ) -> Result<Connection, Error> {
     check_client_hello(hello, config)?;
     check_suites(hello, &config.common)?;
-    match select_session(peer, hello, config).await? {
-        Some(resumed) => resume(peer, hello, config, resumed).await,
-        None => full_handshake(peer, hello, config).await,
+    let alpn = choose_alpn(hello, &config.common)?;
+    match select_session(peer, hello, config, alpn.as_deref()).await? {
+        Some(resumed) => resume(peer, hello, config, resumed, alpn).await,
+        None => full_handshake(peer, hello, config, alpn).await,
     }
 }
 
@@ -51,9 +52,9 @@ async fn resume(
     hello: &ClientHello,
     config: &ServerSettings,
     resumed: Resumed,
+    alpn: Option<Vec<u8>>,
 ) -> Result<Connection, Error> {
     let Resumed { session, suite } = resumed;
-    let alpn = choose_alpn(hello, &config.common)?;
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
     peer.transcript.start(suite.hash);
@@ -100,6 +101,7 @@ async fn full_handshake(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     config: &ServerSettings,
+    alpn: Option<Vec<u8>>,
 ) -> Result<Connection, Error> {
     let group = choose_group(hello, &config.common)?;
     let (certified, scheme) = choose_certificate(peer, hello, config).await?;
@@ -109,7 +111,6 @@ async fn full_handshake(
         .suites(ProtocolVersion::TLS12)
         .filter(|suite| suite.authentication == Some(authentication));
     let suite = choose_suite(hello, fitting)?;
-    let alpn = choose_alpn(hello, &config.common)?;
 
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
