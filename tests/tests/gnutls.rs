@@ -9,6 +9,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -16,8 +17,8 @@ use tls_core::{CipherSuite, ClientConfigBuilder, NamedGroup, ProtocolVersion, Se
 use tls_tests::pki::{Authority, Identity, KeyType};
 use tls_tests::process::{LIMIT, Process, require_or_skip};
 use tls_tokio::{
-    CertifiedKey, ClientConfig, HandshakeFailure, RootStore, ServerConfig, ServerName, Shutdown, TlsAcceptor,
-    TlsConnector, TlsStream,
+    CertifiedKey, ClientConfig, HandshakeFailure, MemorySessionStore, RootStore, ServerConfig, ServerName,
+    Shutdown, TlsAcceptor, TlsConnector, TlsStream,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -151,7 +152,7 @@ async fn our_client_talks_to_gnutls() {
         let info = stream.info();
         assert_eq!(
             (info.version(), info.cipher_suite(), info.group()),
-            (version, suite, group)
+            (version, suite, Some(group))
         );
         let is_tls13 = version == ProtocolVersion::TLS13;
         assert_eq!(
@@ -184,7 +185,7 @@ async fn gnutls_talks_to_our_server() {
         let info = stream.info();
         assert_eq!(
             (info.version(), info.cipher_suite(), info.group()),
-            (version, suite, group)
+            (version, suite, Some(group))
         );
         assert_eq!(info.server_name(), Some("localhost"));
         client.send(b"a line from GnuTLS\n").await.unwrap();
@@ -217,6 +218,82 @@ async fn gnutls_talks_to_our_server() {
         let text = finished.text();
         assert!(finished.status.success(), "{text}");
         assert!(text.contains("The certificate is trusted"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn gnutls_resumes_tls12_at_our_server_with_and_without_extended_main_secret() {
+    if !require_or_skip("gnutls-cli") {
+        return;
+    }
+    let world = World::new();
+    let identity = world.authority.leaf(KeyType::P256, &["localhost"]);
+    let server = || {
+        let key = CertifiedKey::from_der(identity.chain(), &identity.key()).unwrap();
+        ServerConfig::builder()
+            .certificate(key)
+            .allow_missing_extended_main_secret()
+    };
+    let priorities = [
+        "NORMAL:-VERS-ALL:+VERS-TLS1.2",
+        NO_EXTENDED_MAIN_SECRET,
+        "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_TICKETS",
+    ];
+    for (stateful, priority) in [
+        (false, priorities[0]),
+        (false, priorities[1]),
+        (true, priorities[1]),
+        (true, priorities[2]),
+    ] {
+        let config = match stateful {
+            true => server().session_store(Arc::new(MemorySessionStore::new(10))),
+            false => server(),
+        };
+        let acceptor = TlsAcceptor::new(config.build().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let line = [
+            "--resume",
+            "--x509cafile",
+            path(&world.root),
+            "--sni-hostname",
+            "localhost",
+        ];
+        let line = [
+            &line[..],
+            &[
+                "--verify-hostname",
+                "localhost",
+                "--priority",
+                priority,
+                "--port",
+                &port,
+                "127.0.0.1",
+            ],
+        ]
+        .concat();
+        let mut client = Process::spawn("gnutls-cli", line);
+        for resumed in [false, true] {
+            let (tcp, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
+            let mut stream = Box::pin(acceptor.accept(tcp)).await.unwrap();
+            assert_eq!(
+                stream.info().is_resumed(),
+                resumed,
+                "{stateful} {priority}: {}",
+                client.text()
+            );
+            if resumed {
+                client.send(b"a line\n").await.unwrap();
+                received(&mut stream, b"a line\n").await;
+                client.close_stdin();
+            }
+            ended(&mut stream).await;
+            close(&mut stream).await;
+        }
+        let finished = client.finish().await;
+        let text = finished.text();
+        assert!(finished.status.success(), "{text}");
+        assert!(text.contains("This is a resumed session"), "{text}");
     }
 }
 

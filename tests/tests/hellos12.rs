@@ -368,6 +368,10 @@ fn a_server_passes_over_sessions_and_tickets_it_does_not_know() {
     };
     let answer = answer_of(server(), &hello).unwrap();
     assert!(answer.session_id.is_empty());
+    // It promises a new one.
+    assert!(answer.extension(SESSION_TICKET).is_empty());
+    let answer = answer_of(server().tickets(0), &hello).unwrap();
+    assert!(answer.session_id.is_empty());
     assert!(answer.extensions.iter().all(|(of, _)| *of != SESSION_TICKET));
 }
 

@@ -102,7 +102,7 @@ fn every_combination_with(version: ProtocolVersion, aead: usize) {
                 let negotiated = ends.client.negotiated();
                 assert_eq!(negotiated.version(), version);
                 assert_eq!(negotiated.cipher_suite(), suite);
-                assert_eq!(negotiated.group(), group);
+                assert_eq!(negotiated.group(), Some(group));
                 assert_eq!(negotiated.signature_scheme(), Some(scheme));
                 assert!(!negotiated.had_hello_retry_request() && !negotiated.is_resumed());
                 ends.check(if chunk == usize::MAX { &long } else { &short });
@@ -142,7 +142,7 @@ fn the_defaults_are_the_hybrid_group_and_aes_128() {
         .run()
         .established();
     let negotiated = ends.client.negotiated();
-    assert_eq!(negotiated.group(), NamedGroup::X25519MLKEM768);
+    assert_eq!(negotiated.group(), Some(NamedGroup::X25519MLKEM768));
     assert_eq!(negotiated.cipher_suite(), CipherSuite::TLS_AES_128_GCM_SHA256);
     assert_eq!(negotiated.server_name(), Some("server.test"));
     assert_eq!(negotiated.peer_certificates().len(), 2);

@@ -39,6 +39,7 @@ Examples:
   tls serve
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
+  tls serve --stateful --max-version 1.2
   tls serve --max-version 1.2 --suite TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 --group secp256r1,x25519
 
 SSLKEYLOGFILE is honoured. Ctrl-C stops.";
@@ -84,6 +85,14 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
 
+    /// How many session tickets a client gets that does not say how many it wants; 0 for none, and no resumption
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) tickets: u8,
+
+    /// Remember sessions here, instead of in the tickets: session ids in TLS 1.2, tickets that are only names in 1.3
+    #[arg(long)]
+    pub(crate) stateful: bool,
+
     #[command(flatten)]
     pub(crate) protocol: ProtocolArguments,
 }
@@ -98,6 +107,7 @@ Examples:
   tls connect localhost:8443 --ca ca.pem
   tls connect 192.0.2.1:443 --name example.com --alpn h2,http/1.1 --json
   tls connect example.com:443 --max-version 1.2
+  tls connect example.com:443 --resume 3
 
 SSLKEYLOGFILE is honoured.";
 
@@ -128,6 +138,11 @@ pub(crate) struct ConnectArguments {
     /// Print what was negotiated as one JSON object on stdout, close, and end
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Connect so many times more, each time with a session of before, and show which handshakes were resumed and how
+    /// long each took; only the last connection is joined with stdin and stdout
+    #[arg(long, value_name = "N")]
+    pub(crate) resume: Option<u16>,
 
     /// How long connecting may take, and then the handshake; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]

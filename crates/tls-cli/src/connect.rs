@@ -3,10 +3,14 @@
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Value, json};
-use tls_tokio::{CertificateDer, ClientConfig, RootStore, ServerName, Shutdown, TlsConnector, TlsStream};
+use serde_json::{Map, Value, json};
+use tls_tokio::{
+    CertificateDer, ClientConfig, MemorySessionCache, RootStore, ServerName, Shutdown, TlsConnector,
+    TlsStream,
+};
 use tokio::net::TcpStream;
 
 use crate::args::{ConnectArguments, Limit, Target};
@@ -17,8 +21,8 @@ use crate::failure::Failure;
 use crate::join;
 use crate::setup;
 
-/// With `--json` nobody sends or reads data: the peer gets this long to close.
-const JSON_CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Where nobody sends or reads data (with `--json`, and before reconnecting) the peer gets this long to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// An established connection and what it took.
 struct Connected {
@@ -28,24 +32,55 @@ struct Connected {
 }
 
 pub(crate) async fn run(arguments: ConnectArguments) -> Result<(), Failure> {
-    let mut connected = establish(&arguments).await?;
+    let connector =
+        TlsConnector::new(configuration(&arguments).await?).handshake_timeout(arguments.timeout.0);
+    let mut connected = establish(&arguments, &connector).await?;
+    let mut handshakes = Vec::new();
+    for _ in 0..arguments.resume.unwrap_or(0) {
+        handshakes.push(Facts::of(&connected.stream.info()));
+        // Tickets of TLS 1.3 come after the handshake: waiting for the peer's close is waiting for them too.
+        connected.stream.graceful_shutdown(CLOSE_LIMIT).await;
+        connected = establish(&arguments, &connector).await?;
+    }
+    handshakes.push(Facts::of(&connected.stream.info()));
     if arguments.json {
-        let closed = connected.stream.graceful_shutdown(JSON_CLOSE_LIMIT).await;
-        console::print(format_args!("{}", describe_json(&connected, &arguments, &closed)));
+        let closed = connected.stream.graceful_shutdown(CLOSE_LIMIT).await;
+        let mut members = describe_json(&connected, &arguments, &closed);
+        if arguments.resume.is_some() {
+            let each = handshakes.into_iter().map(|facts| json!(facts.json()));
+            members.insert("handshakes".to_owned(), each.collect());
+        }
+        console::print(format_args!("{}", Value::from(members)));
         return Ok(());
+    }
+    if arguments.resume.is_some() {
+        show_handshakes(&handshakes);
     }
     show(&connected, &arguments);
     join::with_stdio(connected.stream, arguments.close_timeout.0).await
 }
 
-async fn establish(arguments: &ConnectArguments) -> Result<Connected, Failure> {
+/// Which handshakes were resumed, and how long each took.
+fn show_handshakes(handshakes: &[Facts]) {
+    for (number, facts) in handshakes.iter().enumerate() {
+        let kind = if facts.resumed { "resumed" } else { "full" };
+        let time = Milliseconds(facts.handshake);
+        console::say(format_args!(
+            "handshake {number}: {kind:<7} {time} {}",
+            facts.version
+        ));
+    }
+    let resumed = handshakes.iter().filter(|facts| facts.resumed).count();
+    let tried = handshakes.len().saturating_sub(1);
+    console::say(format_args!("{resumed} of {tried} reconnections were resumed"));
+}
+
+async fn establish(arguments: &ConnectArguments, connector: &TlsConnector) -> Result<Connected, Failure> {
     let Target { host, port } = &arguments.target;
     let name = arguments.name.as_ref().unwrap_or(host);
     let name = ServerName::try_from(name.as_str())
         .map_err(|_| Failure::new(format!("{name:?} is neither a DNS name nor an IP address")))?
         .to_owned();
-    let connector = TlsConnector::new(configuration(arguments).await?).handshake_timeout(arguments.timeout.0);
-
     let started = Instant::now();
     let tcp = within(arguments.timeout, TcpStream::connect((host.as_str(), *port)))
         .await
@@ -97,6 +132,11 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
         Some(key_log) => builder.key_log(key_log),
         None => builder,
     };
+    let builder = match arguments.resume {
+        // There is one server only.
+        Some(_) => builder.session_cache(Arc::new(MemorySessionCache::new(1))),
+        None => builder,
+    };
     builder.build().map_err(|error| Failure::new(error.to_string()))
 }
 
@@ -139,7 +179,11 @@ fn show(connected: &Connected, arguments: &ConnectArguments) {
     }
 }
 
-fn describe_json(connected: &Connected, arguments: &ConnectArguments, closed: &Shutdown) -> Value {
+fn describe_json(
+    connected: &Connected,
+    arguments: &ConnectArguments,
+    closed: &Shutdown,
+) -> Map<String, Value> {
     let info = connected.stream.info();
     let mut members = Facts::of(&info).json();
     let certificate = |der: &CertificateDer<'_>| Description::of(der).map(|description| description.json());
@@ -151,7 +195,7 @@ fn describe_json(connected: &Connected, arguments: &ConnectArguments, closed: &S
     members.insert("certificate_checked".to_owned(), json!(!arguments.insecure));
     members.insert("chain".to_owned(), json!(chain));
     members.insert("closed".to_owned(), json!(closed_word(closed)));
-    Value::Object(members)
+    members
 }
 
 /// How the connection ended, as a word for programs.

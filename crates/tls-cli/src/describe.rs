@@ -24,7 +24,9 @@ impl Facts {
         Self {
             version: info.version().to_string(),
             cipher_suite: info.cipher_suite().to_string(),
-            group: info.group().to_string(),
+            group: info
+                .group()
+                .map_or_else(|| "none (resumed)".into(), |group| group.to_string()),
             signature_scheme: info.signature_scheme().map(|scheme| scheme.to_string()),
             alpn: info.alpn().map(protocol),
             server_name: info.server_name().map(str::to_owned),

@@ -9,7 +9,7 @@ use crate::crypto::constant_time_eq;
 use crate::crypto::hash::{HashAlgorithm, HashValue};
 use crate::crypto::prf::prf;
 use crate::crypto::suites::Suite;
-use crate::error::{Error, Misuse, Side};
+use crate::error::{Error, ErrorKind, Misuse, Side};
 use crate::key_schedule::TrafficKeys;
 
 /// Bytes of the main secret (RFC 5246 8.1).
@@ -99,6 +99,27 @@ impl MainSecret12 {
         randoms: Randoms,
     ) -> Result<Self, Error> {
         Self::derive(hash, shared_secret, MAIN_SECRET, randoms.client_first(), randoms)
+    }
+
+    /// The main secret of an earlier session, with the randoms of this connection (RFC 5246 section 7.3).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Crypto`] for a secret of another length than 48 bytes.
+    pub(crate) fn resumed(hash: HashAlgorithm, secret: &[u8], randoms: Randoms) -> Result<Self, Error> {
+        let secret = *secret
+            .first_chunk()
+            .filter(|_| secret.len() == MAIN_SECRET_LEN)
+            .ok_or_else(|| Error::new(ErrorKind::Crypto("main secret of a session")))?;
+        Ok(Self {
+            hash,
+            randoms,
+            secret,
+        })
+    }
+
+    /// The client's random, by which the key log names the connection.
+    pub(crate) const fn client_random(&self) -> &[u8; 32] {
+        &self.randoms.client
     }
 
     fn derive(

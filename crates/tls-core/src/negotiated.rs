@@ -23,7 +23,7 @@ pub enum EarlyData {
 pub struct Negotiated {
     pub(crate) version: ProtocolVersion,
     pub(crate) cipher_suite: CipherSuite,
-    pub(crate) group: NamedGroup,
+    pub(crate) group: Option<NamedGroup>,
     pub(crate) signature_scheme: Option<SignatureScheme>,
     pub(crate) alpn: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
@@ -39,7 +39,7 @@ impl Negotiated {
         Self {
             version: ProtocolVersion::TLS13,
             cipher_suite: CipherSuite::TLS_AES_128_GCM_SHA256,
-            group: NamedGroup::X25519,
+            group: Some(NamedGroup::X25519),
             signature_scheme: None,
             alpn: None,
             server_name: None,
@@ -62,9 +62,9 @@ impl Negotiated {
         self.cipher_suite
     }
 
-    /// The group of the key exchange.
+    /// The group of the key exchange; `None` where a session of TLS 1.2 was resumed, which has none.
     #[must_use]
-    pub fn group(&self) -> NamedGroup {
+    pub fn group(&self) -> Option<NamedGroup> {
         self.group
     }
 

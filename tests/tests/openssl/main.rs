@@ -32,6 +32,7 @@ mod negotiation;
 mod records;
 mod refusals;
 mod resumption;
+mod resumption12;
 mod tls12;
 mod versions;
 

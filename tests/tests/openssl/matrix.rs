@@ -260,7 +260,7 @@ async fn with_s_server(world: Arc<World>, combination: Combination) {
     let info = stream.info();
     assert_eq!(info.version(), combination.version);
     assert_eq!(info.cipher_suite(), combination.suite);
-    assert_eq!(info.group(), combination.group);
+    assert_eq!(info.group(), Some(combination.group));
     assert_eq!(info.signature_scheme(), Some(combination.scheme_of_openssl()));
     assert_eq!(info.peer_certificates(), combination.identity.0.chain());
     assert!(!info.had_hello_retry_request() && !info.is_resumed());
@@ -327,7 +327,7 @@ async fn with_s_client(world: Arc<World>, combination: Combination) {
     let info = stream.info();
     assert_eq!(info.version(), combination.version);
     assert_eq!(info.cipher_suite(), combination.suite);
-    assert_eq!(info.group(), combination.group);
+    assert_eq!(info.group(), Some(combination.group));
     assert_eq!(info.signature_scheme(), Some(combination.scheme));
     assert_eq!(info.server_name(), Some("localhost"));
     assert!(info.peer_certificates().is_empty() && !info.had_hello_retry_request());

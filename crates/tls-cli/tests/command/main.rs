@@ -14,4 +14,5 @@ mod http;
 mod lifetime;
 mod peers;
 mod protocol;
+mod resume;
 mod support;

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 pub use self::reader::{ReadEvent, Reader};
+use self::tickets::Sessions;
 pub(crate) use self::tickets::TicketReader;
 pub use self::writer::Writer;
 use crate::alert::AlertDescription;
@@ -22,6 +23,7 @@ use crate::key_schedule::{Exporter, TrafficSecret};
 use crate::key_schedule12::MainSecret12;
 use crate::negotiated::Negotiated;
 use crate::record::{Input, Output};
+use crate::session::ClientSession;
 
 /// An established connection: two halves that may be used apart, also from two threads.
 ///
@@ -61,7 +63,17 @@ impl Connection {
 
     /// Makes sessions of the tickets that come, for [`Reader::take_session`].
     pub(crate) fn with_ticket_reader(mut self, tickets: Option<TicketReader>) -> Self {
-        self.reader.set_ticket_reader(tickets);
+        if let Some(tickets) = tickets {
+            self.reader.set_sessions(Sessions::Tickets(Box::new(tickets)));
+        }
+        self
+    }
+
+    /// Hands out this session by [`Reader::take_session`] (TLS 1.2).
+    pub(crate) fn with_session(mut self, session: Option<ClientSession>) -> Self {
+        if let Some(session) = session {
+            self.reader.set_sessions(Sessions::One(session));
+        }
         self
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Control, Epoch, TicketReader};
+use super::tickets::Sessions;
+use super::{Control, Epoch};
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::messages::extensions::{Place, check_placement};
 use crate::messages::key_update::KeyUpdate;
@@ -41,8 +42,7 @@ pub struct Reader {
     epoch: Option<Epoch>,
     control: Arc<Control>,
     state: State,
-    /// Set on a client that keeps sessions.
-    tickets: Option<Box<TicketReader>>,
+    sessions: Sessions,
     /// The transport ended inside a record or a message.
     cut: bool,
 }
@@ -68,7 +68,7 @@ impl Reader {
             epoch,
             control,
             state: State::Open,
-            tickets: None,
+            sessions: Sessions::None,
             cut: false,
         }
     }
@@ -148,14 +148,15 @@ impl Reader {
         }
     }
 
-    pub(super) fn set_ticket_reader(&mut self, tickets: Option<TicketReader>) {
-        self.tickets = tickets.map(Box::new);
+    pub(super) fn set_sessions(&mut self, sessions: Sessions) {
+        self.sessions = sessions;
     }
 
-    /// The next session that the server gave a ticket for (client with a session cache, TLS 1.3): for the cache, under
-    /// [`ClientConfig::session_key`](crate::ClientConfig::session_key). At most 8 wait here.
+    /// The next session that can be resumed later (client with a session cache): for the cache, under
+    /// [`ClientConfig::session_key`](crate::ClientConfig::session_key). TLS 1.2 gives one with the handshake, TLS 1.3
+    /// one for each ticket that comes after it, of which at most 8 wait here.
     pub fn take_session(&mut self) -> Option<ClientSession> {
-        self.tickets.as_mut()?.take_session()
+        self.sessions.take()
     }
 
     /// Whether bytes are buffered that were not delivered: data, or the beginning of a record.
@@ -273,8 +274,8 @@ impl Reader {
         let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
         let ticket = decode_message::<NewSessionTicket>(body)?;
         check_placement(&ticket.extension_types, Place::NewSessionTicket)?;
-        match &mut self.tickets {
-            Some(tickets) if ticket.lifetime > 0 => tickets.read(ticket),
+        match &mut self.sessions {
+            Sessions::Tickets(tickets) if ticket.lifetime > 0 => tickets.read(ticket),
             _ => Ok(()),
         }
     }

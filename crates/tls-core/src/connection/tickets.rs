@@ -16,6 +16,29 @@ use crate::session::{ClientSession, ClientSessionParts, SessionState};
 /// Sessions kept until somebody takes them; later ones are dropped. Servers send one to four.
 const MAX_SESSIONS: usize = 8;
 
+/// Where the sessions of a connection come from.
+pub(super) enum Sessions {
+    /// From nowhere: a server, or a client without a cache.
+    None,
+    /// From the handshake itself (TLS 1.2).
+    One(ClientSession),
+    /// From the tickets that come after it (TLS 1.3).
+    Tickets(Box<TicketReader>),
+}
+
+impl Sessions {
+    pub(super) fn take(&mut self) -> Option<ClientSession> {
+        match self {
+            Self::None => None,
+            Self::One(_) => match core::mem::replace(self, Self::None) {
+                Self::One(session) => Some(session),
+                _ => None,
+            },
+            Self::Tickets(tickets) => tickets.sessions.pop_front(),
+        }
+    }
+}
+
 /// What makes sessions of tickets, on a client that keeps them.
 pub(crate) struct TicketReader {
     resumption: ResumptionSecret,
@@ -45,10 +68,6 @@ impl TicketReader {
             clock,
             sessions: VecDeque::new(),
         }
-    }
-
-    pub(super) fn take_session(&mut self) -> Option<ClientSession> {
-        self.sessions.pop_front()
     }
 
     /// Makes the session that this ticket stands for.

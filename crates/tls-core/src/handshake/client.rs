@@ -3,6 +3,7 @@
 use rustls_pki_types::ServerName;
 
 use super::psk13::{self, forget_sessions, take_session};
+use super::resume12;
 use super::{client12, client13};
 use crate::config::{ClientConfig, ClientSettings};
 use crate::connection::Connection;
@@ -49,7 +50,7 @@ async fn handshake(
 ) -> Result<Connection, Error> {
     let session = take_session(peer, config, server_name).await;
     let mut offer = send_client_hello(peer, config, server_name, session)?;
-    let offered = offer.psk.is_some();
+    let offered = offer.psk.is_some() || offer.session12.is_some();
     let mut error = match finish(peer, config, server_name, &mut offer).await {
         Ok(connection) => return Ok(connection),
         Err(error) => error,
@@ -89,6 +90,8 @@ pub(super) struct Offer {
     pub(super) was_retried: bool,
     /// The ticket on offer; taken out when the server resumes with it.
     pub(super) psk: Option<psk13::Offered>,
+    /// The same for a session of TLS 1.2.
+    pub(super) session12: Option<resume12::Offered>,
 }
 
 impl Offer {
@@ -175,8 +178,26 @@ fn send_client_hello(
     };
     // Some servers refuse a first record that says TLS 1.2 (section 5.1).
     peer.output.set_legacy_version(ProtocolVersion::TLS10);
-    let psk =
-        session.and_then(|(session, trusted)| psk13::Offered::new(session, trusted, &hello.cipher_suites));
+    let (mut psk, mut session12) = (None, None);
+    match session {
+        Some((session, trusted)) if session.version() == ProtocolVersion::TLS12 => {
+            session12 = resume12::Offered::new(session, trusted, &hello.cipher_suites, &mut random);
+        }
+        Some((session, trusted)) if offers13 => {
+            psk = psk13::Offered::new(session, trusted, &hello.cipher_suites);
+        }
+        _ => {}
+    }
+    if let Some(offered) = &session12 {
+        hello.session_id = offered.session_id;
+    }
+    if offers12 && config.session_cache.is_some() {
+        // Empty, it asks for a ticket (RFC 5077 section 3.2).
+        let ticket = session12
+            .as_ref()
+            .map(|offered| offered.session.ticket().to_vec());
+        hello.extensions.session_ticket = Some(ticket.unwrap_or_default());
+    }
     match &psk {
         Some(offered) => psk13::send_client_hello(peer, &mut hello, offered, common.clock.now_ms())?,
         None => peer.send(&hello)?,
@@ -196,6 +217,7 @@ fn send_client_hello(
         retry_group: None,
         was_retried: false,
         psk,
+        session12,
     }))
 }
 

@@ -8,6 +8,8 @@ use super::chain::{Chosen, check_length, choose_client_certificate, verify_serve
 use super::client::Offer;
 use super::keys::Authenticated;
 use super::keys12::{Keys12, establish12};
+use super::psk13::forget_sessions;
+use super::resume12::{self, accepted_session, client_session, read_new_session_ticket};
 use super::signature::sign;
 use crate::config::ClientSettings;
 use crate::connection::Connection;
@@ -47,6 +49,71 @@ pub(super) async fn finish(
         // Only a CertificateVerify needs the messages themselves.
         peer.transcript.start(suite.hash);
     }
+    match accepted_session(offer, hello)? {
+        Some(session) => resume(peer, config, offer, hello, session).await,
+        None => {
+            if offer.session12.take().is_some() || offer.psk.take().is_some() {
+                // A server that does not take one of its sessions will hardly take another.
+                forget_sessions(peer, config, server_name).await;
+            }
+            full_handshake(peer, config, server_name, offer, hello).await
+        }
+    }
+}
+
+/// Figure 2 of RFC 5246: both sides know the main secret already.
+async fn resume(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    offer: &mut Offer,
+    hello: &ServerHello,
+    resumed: resume12::Offered,
+) -> Result<Connection, Error> {
+    let suite = offer.suite()?;
+    peer.transcript.start(suite.hash);
+    let state = &resumed.session.parts().state;
+    let randoms = Randoms {
+        client: offer.hello.random,
+        server: hello.random,
+    };
+    let keys = Keys12::resume(&config.common, suite, state.secret.as_bytes(), randoms)?;
+    let ticket = read_new_session_ticket(peer, hello).await?;
+    let finished = keys.read_finished(peer).await?;
+    keys.send_finished(peer)?;
+    peer.flush().await?;
+
+    let missing = Misbehaviour::NoCertificate(Side::Server);
+    let chain = resumed.session.shared_peer_chain().ok_or(missing)?;
+    let negotiated = Negotiated {
+        version: ProtocolVersion::TLS12,
+        cipher_suite: suite.id,
+        group: None,
+        signature_scheme: None,
+        alpn: hello.extensions.alpn.clone(),
+        server_name: offer.hello.extensions.server_name.take(),
+        resumed: true,
+        peer_chain: Some(Arc::clone(&chain)),
+        retried: false,
+        early_data: EarlyData::NotOffered,
+    };
+    // A session without a new ticket stays as it is in the cache.
+    let name = state.server_name.clone().unwrap_or_default();
+    let clock = &config.common.clock;
+    let renewed =
+        ticket.and_then(|ticket| client_session(&keys, hello, Some(ticket), &negotiated, chain, name, clock));
+    let authenticated = Authenticated::BySession(resumed.trusted);
+    Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(renewed))
+}
+
+/// Figure 1 of RFC 5246, from the server's Certificate on.
+async fn full_handshake(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+    offer: &mut Offer,
+    hello: &ServerHello,
+) -> Result<Connection, Error> {
+    let suite = offer.suite()?;
     let chain = read_certificate(peer, hello).await?;
     let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
     let (params, scheme, signed) =
@@ -64,36 +131,41 @@ pub(super) async fn finish(
     }
     peer.transcript.start(suite.hash);
     keys.send_finished(peer)?;
+    let ticket = read_new_session_ticket(peer, hello).await?;
     let finished = keys.read_finished(peer).await?;
 
+    let chain = Arc::new(chain);
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
-        group: params.group,
+        group: Some(params.group),
         signature_scheme: Some(scheme),
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: false,
-        peer_chain: Some(Arc::new(chain)),
+        peer_chain: Some(Arc::clone(&chain)),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
-    Ok(establish12(
-        peer,
-        keys,
-        negotiated,
-        finished,
-        Authenticated::ByCertificate((trusted, signed)),
-    ))
+    let session = config.session_cache.is_some().then(|| {
+        let name = server_name.to_str().into_owned();
+        client_session(
+            &keys,
+            hello,
+            ticket,
+            &negotiated,
+            chain,
+            name,
+            &config.common.clock,
+        )
+    });
+    let authenticated = Authenticated::ByCertificate((trusted, signed));
+    Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(session.flatten()))
 }
 
 /// What a ServerHello of TLS 1.2 must and must not say to us.
 fn check_server_hello(config: &ClientSettings, offer: &Offer, hello: &ServerHello) -> Result<(), Error> {
     let extensions = &hello.extensions;
-    if !hello.session_id.is_empty() && hello.session_id == offer.hello.session_id {
-        // We offered no session: the id was there to look like TLS 1.2 to middleboxes.
-        return Err(Misbehaviour::IllegalParameter("session_id: no session was offered").into());
-    }
     if let Some(chosen) = &extensions.alpn
         && !offer
             .hello

@@ -73,7 +73,7 @@ pub(super) async fn finish(
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS13,
         cipher_suite: suite.id,
-        group: keys.group,
+        group: Some(keys.group),
         signature_scheme: server.scheme,
         alpn,
         server_name: offer.hello.extensions.server_name.take(),

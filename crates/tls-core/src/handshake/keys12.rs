@@ -38,8 +38,12 @@ impl Keys12 {
             }
             false => MainSecret12::from_randoms(suite.hash, premaster, randoms)?,
         };
+        Self::with_main_secret(common, suite, main)
+    }
+
+    fn with_main_secret(common: &Common, suite: &'static Suite, main: MainSecret12) -> Result<Self, Error> {
         if let Some(log) = &common.key_log {
-            log.log("CLIENT_RANDOM", &randoms.client, main.as_bytes());
+            log.log("CLIENT_RANDOM", main.client_random(), main.as_bytes());
         }
         let block = Box::new(main.key_block(suite)?);
         Ok(Self {
@@ -47,6 +51,22 @@ impl Keys12 {
             main: Box::new(main),
             block,
         })
+    }
+
+    /// From the main secret of an earlier session, with new randoms (RFC 5246 section 7.3).
+    pub(super) fn resume(
+        common: &Common,
+        suite: &'static Suite,
+        main_secret: &[u8],
+        randoms: Randoms,
+    ) -> Result<Self, Error> {
+        let main = MainSecret12::resumed(suite.hash, main_secret, randoms)?;
+        Self::with_main_secret(common, suite, main)
+    }
+
+    /// The main secret, for a session.
+    pub(super) fn main_secret(&self) -> &[u8] {
+        self.main.as_bytes()
     }
 
     /// change_cipher_spec, and Finished under the new keys (RFC 5246 7.1 and 7.4.9).

@@ -7,6 +7,7 @@ mod client13;
 mod keys;
 mod keys12;
 mod psk13;
+mod resume12;
 mod server;
 mod server12;
 mod server13;

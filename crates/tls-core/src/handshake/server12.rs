@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::chain::choose_server_certificate;
 use super::keys::Authenticated;
 use super::keys12::{Keys12, establish12};
+use super::resume12::{Promise, Resumed, keep, select_session};
 use super::server::{choose_alpn, choose_suite};
 use super::signature::sign;
 use crate::config::{Common, ServerSettings};
@@ -38,6 +39,70 @@ pub(super) async fn respond(
 ) -> Result<Connection, Error> {
     check_client_hello(hello, config)?;
     check_suites(hello, &config.common)?;
+    let alpn = choose_alpn(hello, &config.common)?;
+    match select_session(peer, hello, config, alpn.as_deref()).await? {
+        Some(resumed) => resume(peer, hello, config, resumed, alpn).await,
+        None => full_handshake(peer, hello, config, alpn).await,
+    }
+}
+
+/// Figure 2 of RFC 5246: both sides know the main secret already.
+async fn resume(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    config: &ServerSettings,
+    resumed: Resumed,
+    alpn: Option<Vec<u8>>,
+) -> Result<Connection, Error> {
+    let Resumed { session, suite } = resumed;
+    peer.input.set_tls12();
+    peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
+    peer.transcript.start(suite.hash);
+    // The client's own id says that we resume (RFC 5077 section 3.4). No ticket is renewed.
+    let about = HelloParts {
+        session_id: hello.session_id,
+        suite,
+        alpn: alpn.as_deref(),
+        certified: None,
+        ticket: false,
+    };
+    let server_random = send_server_hello(peer, hello, &about, &config.common)?;
+    let randoms = Randoms {
+        client: hello.random,
+        server: server_random,
+    };
+    let keys = Keys12::resume(&config.common, suite, session.state.secret.as_bytes(), randoms)?;
+    keys.send_finished(peer)?;
+    let finished = keys.read_finished(peer).await?;
+
+    let negotiated = Negotiated {
+        version: ProtocolVersion::TLS12,
+        cipher_suite: suite.id,
+        group: None,
+        signature_scheme: None,
+        alpn,
+        server_name: hello.server_name().map(str::to_owned),
+        resumed: true,
+        peer_chain: None,
+        retried: false,
+        early_data: EarlyData::NotOffered,
+    };
+    Ok(establish12(
+        peer,
+        keys,
+        negotiated,
+        finished,
+        Authenticated::Anonymous,
+    ))
+}
+
+/// Figure 1 of RFC 5246, from the server's ServerHello on.
+async fn full_handshake(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    config: &ServerSettings,
+    alpn: Option<Vec<u8>>,
+) -> Result<Connection, Error> {
     let group = choose_group(hello, &config.common)?;
     let (certified, scheme) = choose_certificate(peer, hello, config).await?;
     let authentication = Authentication::of(scheme);
@@ -46,12 +111,19 @@ pub(super) async fn respond(
         .suites(ProtocolVersion::TLS12)
         .filter(|suite| suite.authentication == Some(authentication));
     let suite = choose_suite(hello, fitting)?;
-    let alpn = choose_alpn(hello, &config.common)?;
 
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
     peer.transcript.start(suite.hash);
-    let server_random = send_server_hello(peer, hello, suite, alpn.as_deref(), &certified, &config.common)?;
+    let promise = Promise::new(hello, config)?;
+    let about = HelloParts {
+        session_id: promise.session_id(),
+        suite,
+        alpn: alpn.as_deref(),
+        certified: Some(&certified),
+        ticket: matches!(promise, Promise::Ticket),
+    };
+    let server_random = send_server_hello(peer, hello, &about, &config.common)?;
     send_certificate(peer, hello, &certified)?;
     let key_exchange =
         send_server_key_exchange(peer, hello, &server_random, group, &certified, scheme).await?;
@@ -60,13 +132,11 @@ pub(super) async fn respond(
     let keys =
         read_client_key_exchange(peer, hello, &server_random, suite, &key_exchange, group, config).await?;
     let finished = keys.read_finished(peer).await?;
-    keys.send_finished(peer)?;
-    peer.flush().await?;
 
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
-        group,
+        group: Some(group),
         signature_scheme: Some(scheme),
         alpn,
         server_name: hello.server_name().map(str::to_owned),
@@ -75,6 +145,17 @@ pub(super) async fn respond(
         retried: false,
         early_data: EarlyData::NotOffered,
     };
+    keep(
+        peer,
+        promise,
+        &keys,
+        &negotiated,
+        hello.extensions.extended_main_secret,
+        config,
+    )
+    .await?;
+    keys.send_finished(peer)?;
+    peer.flush().await?;
     Ok(establish12(
         peer,
         keys,
@@ -174,13 +255,22 @@ fn common_suites<'a>(
         .filter(|suite| hello.cipher_suites.contains(&suite.id))
 }
 
+/// What a ServerHello says besides the answers to extensions.
+struct HelloParts<'a> {
+    session_id: SessionId,
+    suite: &'static Suite,
+    alpn: Option<&'a [u8]>,
+    /// Whose staples are offered; `None` where a session is resumed.
+    certified: Option<&'a CertifiedKey>,
+    /// Whether a NewSessionTicket will follow.
+    ticket: bool,
+}
+
 /// ServerHello (RFC 5246 7.4.1.3); returns its random.
 fn send_server_hello(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
-    suite: &Suite,
-    alpn: Option<&[u8]>,
-    certified: &CertifiedKey,
+    about: &HelloParts<'_>,
     common: &Common,
 ) -> Result<[u8; 32], Error> {
     let mut random = HandshakeRandom::new()?.take::<32>()?;
@@ -190,6 +280,7 @@ fn send_server_hello(
         *end = DOWNGRADE_TO_TLS12;
     }
     let theirs = &hello.extensions;
+    let certified = about.certified;
     let secure_renegotiation = theirs.renegotiation_info.is_some()
         || hello
             .cipher_suites
@@ -197,19 +288,21 @@ fn send_server_hello(
     peer.send(&ServerHelloMessage::Hello(ServerHello {
         legacy_version: ProtocolVersion::TLS12,
         random,
-        session_id: SessionId::EMPTY,
-        cipher_suite: suite.id,
+        session_id: about.session_id,
+        cipher_suite: about.suite.id,
         extensions: ServerExtensions {
             server_name: hello.server_name().is_some(),
-            status_request: theirs.status_request && certified.ocsp_response().is_some(),
+            status_request: theirs.status_request
+                && certified.is_some_and(|chain| chain.ocsp_response().is_some()),
+            session_ticket: about.ticket,
             extended_main_secret: theirs.extended_main_secret,
             renegotiation_info: secure_renegotiation.then(Vec::new),
             ec_point_formats: theirs
                 .ec_point_formats
                 .map(|_| PointFormats { uncompressed: true }),
-            alpn: alpn.map(<[u8]>::to_vec),
+            alpn: about.alpn.map(<[u8]>::to_vec),
             signed_certificate_timestamp: certified
-                .scts()
+                .and_then(CertifiedKey::scts)
                 .filter(|_| theirs.signed_certificate_timestamp)
                 .map(<[u8]>::to_vec),
             ..ServerExtensions::default()

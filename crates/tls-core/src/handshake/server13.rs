@@ -80,7 +80,7 @@ pub(super) async fn respond(
     let negotiated = Box::new(Negotiated {
         version: ProtocolVersion::TLS13,
         cipher_suite: suite.id,
-        group,
+        group: Some(group),
         signature_scheme: chosen.map(|(_, scheme)| scheme),
         resumed: was_resumed,
         alpn,

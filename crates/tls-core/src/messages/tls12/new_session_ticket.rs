@@ -6,7 +6,6 @@ use crate::wire::{BadBytes, Prefixed16, Put, Reader};
 
 /// A ticket to resume the session with. It comes before the server's change_cipher_spec, and never later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "sessions are not resumed yet"))]
 pub(crate) struct NewSessionTicket {
     /// Seconds for which the server may accept it; 0 for not saying.
     pub(crate) lifetime_hint: u32,
