@@ -237,10 +237,6 @@ fn a_million_servers_leave_the_cache_within_its_bound() {
 }
 
 #[test]
-#[expect(
-    clippy::needless_collect,
-    reason = "all threads start before one is waited for"
-)]
 fn of_64_threads_no_two_get_the_same_tls13_ticket() {
     let (cache, _) = cache(100);
     let next = AtomicU64::new(0);
@@ -334,10 +330,6 @@ fn the_store_is_bounded_and_keeps_what_was_used_last() {
 }
 
 #[test]
-#[expect(
-    clippy::needless_collect,
-    reason = "all threads start before one is waited for"
-)]
 fn of_many_threads_one_takes_a_session_out_of_the_store() {
     let (store, _) = store(4000);
     for id in 0..1000 {
