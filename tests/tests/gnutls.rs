@@ -17,8 +17,8 @@ use tls_core::{CipherSuite, ClientConfigBuilder, NamedGroup, ProtocolVersion, Se
 use tls_tests::pki::{Authority, Identity, KeyType};
 use tls_tests::process::{LIMIT, Process, require_or_skip};
 use tls_tokio::{
-    CertifiedKey, ClientConfig, HandshakeFailure, MemorySessionStore, RootStore, ServerConfig, ServerName,
-    Shutdown, TlsAcceptor, TlsConnector, TlsStream,
+    CertifiedKey, ClientConfig, HandshakeFailure, MemorySessionCache, MemorySessionStore, RootStore,
+    ServerConfig, ServerName, Shutdown, TlsAcceptor, TlsConnector, TlsStream,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -294,6 +294,29 @@ async fn gnutls_resumes_tls12_at_our_server_with_and_without_extended_main_secre
         let text = finished.text();
         assert!(finished.status.success(), "{text}");
         assert!(text.contains("This is a resumed session"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn our_client_resumes_tls12_at_gnutls() {
+    if !require_or_skip("gnutls-serv") {
+        return;
+    }
+    let world = World::new();
+    for more in ["", ":%NO_TICKETS"] {
+        let priority = format!("NORMAL:-VERS-ALL:+VERS-TLS1.2{more}");
+        let (server, address) = world.gnutls_serv(KeyType::P256, &priority).await;
+        let cache = Arc::new(MemorySessionCache::new(1));
+        for round in 0..3 {
+            let config = world.client().session_cache(cache.clone());
+            let mut stream = Box::pin(world.connect(address, config)).await.unwrap();
+            stream.write_all(b"a line\n").await.unwrap();
+            stream.flush().await.unwrap();
+            received(&mut stream, b"a line\n").await;
+            assert_eq!(stream.info().is_resumed(), round > 0, "{priority}, {round}");
+            close(&mut stream).await;
+        }
+        server.kill().await;
     }
 }
 
