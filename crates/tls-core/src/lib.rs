@@ -1,4 +1,20 @@
-//! TLS without IO.
+//! TLS 1.3 and 1.2 without IO and without a runtime.
+//!
+//! Most programs want `tls-tokio`, which puts this on Tokio's streams and re-exports what they need. This crate is for
+//! other runtimes, for tests, and for programs without a runtime.
+//!
+//! - A configuration is built once: [`ClientConfig::builder`], [`ServerConfig::builder`].
+//! - A handshake is one future: [`connect`] or [`accept`], on a [`Peer`] over any [`Link`]. It awaits the peer's
+//!   messages, room to write, and the hooks; whoever polls it brings the deadline. [`Driver`] polls it for callers that
+//!   move bytes themselves.
+//! - What remains is a [`Connection`]: a [`Reader`] and a [`Writer`], plain synchronous code that shares no lock.
+//! - Everything that may have to wait is a hook that answers now or later, by an [`Answer`]: [`ConfigSelector`],
+//!   [`CertificateResolver`], [`PrivateKey`], [`PeerVerifier`], [`ClientSessionCache`], [`ServerSessionStore`],
+//!   [`TicketKeys`].
+//! - An [`Error`] says whose fault it is ([`ErrorKind`]), where it happened ([`Phase`]), and which alert the peer is
+//!   sent.
+//!
+//! Section numbers without an RFC are those of TLS 1.3 (RFC 8446, renumbered slightly by RFC 9846).
 mod alert;
 mod config;
 mod connection;

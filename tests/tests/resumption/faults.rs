@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tls_core::{
-    AlertDescription, CipherSuite, ClientConfig, Driver, Error, NamedGroup, Progress, RotatingTicketKeys,
-    ServerConfig, Side,
+    AlertDescription, CipherSuite, ClientConfig, Driver, Error, ErrorKind, NamedGroup, Progress,
+    RotatingTicketKeys, ServerConfig, Side,
 };
 use tls_tests::hello::{Hello, records};
-use tls_tests::pair::{self, Became, Outcome, Pair};
+use tls_tests::pair::{self, Became, Outcome, Pair, name};
 
-use crate::{Bag, PRE_SHARED_KEY, client, first_flight, meet, offers_psk, server};
+use crate::{Bag, NAME, PRE_SHARED_KEY, client, first_flight, meet, offers_psk, server};
 
 type A = AlertDescription;
 
@@ -99,6 +99,21 @@ fn a_client_whose_binder_was_refused_forgets_its_sessions() {
     assert_eq!((bag.removals.load(Relaxed), bag.len()), (1, 0));
     assert!(!meet(&client, &server, &bag));
     assert!(meet(&client, &server, &bag));
+}
+
+#[test]
+fn a_transport_that_ends_in_the_middle_costs_one_ticket_and_no_more() {
+    let (bag, client, _) = acquainted();
+    let left = bag.len();
+    let mut driver = Driver::client(&client, name(NAME));
+    driver.advance().unwrap();
+    assert!(!driver.transmit().is_empty());
+    driver.eof();
+    assert!(matches!(
+        driver.advance().unwrap_err().kind(),
+        ErrorKind::Truncated
+    ));
+    assert_eq!((bag.removals.load(Relaxed), bag.len()), (0, left - 1));
 }
 
 #[test]

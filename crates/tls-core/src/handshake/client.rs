@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::crypto::key_exchange::{self, KeyExchange};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
-use crate::error::{Error, Misbehaviour, NothingInCommon};
+use crate::error::{Error, ErrorKind, Misbehaviour, NothingInCommon};
 use crate::hooks::PeerVerified;
 use crate::messages::alpn::ProtocolNames;
 use crate::messages::client_extensions::{ClientExtensions, PskModes};
@@ -55,9 +55,9 @@ async fn handshake(
         Ok(connection) => return Ok(connection),
         Err(error) => error,
     };
-    // A session that did no good is not to be tried again. The server does not wait for a cache that takes its time,
+    // A session that did no good is not to be tried again; a transport that failed says nothing about it. The server does not wait for a cache that takes its time,
     // and no failure to tell it is worth more than the first one.
-    if offered {
+    if offered && !matches!(error.kind(), ErrorKind::Link(_) | ErrorKind::Truncated) {
         error = peer.explain(error);
         let _ = peer.send_alert(&error).await;
         forget_sessions(peer, config, server_name).await;
