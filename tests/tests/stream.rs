@@ -504,3 +504,29 @@ async fn a_stream_with_much_buffered_yields_to_others(version: ProtocolVersion) 
         assert!(turns > 2000 / 200, "others had {turns} turns (lending: {lend})");
     }
 }
+
+/// An answer that had to wait for room goes with the flush that makes it, and not only with the next data.
+#[tokio::test(start_paused = true)]
+async fn a_flush_sends_the_answer_to_a_key_update_that_had_to_wait() {
+    // The first write fills the pipe, the second stays behind whole; both fit into the pipe in one go.
+    const MUCH: usize = 60_000;
+    let (a, b) = duplex(62_000);
+    let b = ScriptedIo::new(b, Script::new());
+    let tape = b.tape();
+    let (mut client, mut server) = establish(ProtocolVersion::TLS13, a, b).await;
+    let data = pattern(2 * MUCH);
+    for part in data.chunks(MUCH) {
+        assert_eq!(server.write(part).await.unwrap(), MUCH);
+    }
+    client.request_key_update().unwrap();
+    client.flush().await.unwrap();
+    // It reads the request, and has too much pending to answer.
+    assert!(timeout(MINUTE, server.read_u8()).await.is_err());
+
+    let mut got = vec![0; MUCH];
+    client.read_exact(&mut got).await.unwrap();
+    server.flush().await.unwrap();
+    assert_eq!(got, data[..MUCH]);
+    let last = records(&tape.written()).pop().unwrap();
+    assert_eq!(last.length, 5 + 1 + 16, "KeyUpdate, content type, tag");
+}

@@ -73,6 +73,6 @@ async fn put(
         Answer::Later(future) => future.await,
     };
     if let Err(error) = result {
-        tracing::warn!(%error, "the session cache did not take a session");
+        tracing::debug!(%error, "the session cache did not take a session");
     }
 }

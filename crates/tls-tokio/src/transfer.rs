@@ -148,7 +148,12 @@ pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
     io: &mut W,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    writer.apply_control().map_err(to_io)?;
-    ready!(poll_push(writer, io, cx))?;
-    Pin::new(io).poll_flush(cx)
+    loop {
+        writer.apply_control().map_err(to_io)?;
+        ready!(poll_push(writer, io, cx))?;
+        // The answer to a KeyUpdate waits while much is pending, and there is room for it now.
+        if !writer.control().is_set() {
+            return Pin::new(io).poll_flush(cx);
+        }
+    }
 }

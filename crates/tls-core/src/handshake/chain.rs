@@ -17,7 +17,8 @@ const RESOLVER: &str = "CertificateResolver";
 /// What a hook has, or nothing where it failed: a session hook never fails a handshake.
 pub(super) fn unless_failed<T>(hook: &'static str, answer: Result<Option<T>, HookError>) -> Option<T> {
     answer.unwrap_or_else(|error| {
-        tracing::warn!(%error, hook, "a session hook failed: a full handshake instead");
+        // Not louder: a store that is out of reach fails every handshake, and knows best how often to warn.
+        tracing::debug!(%error, hook, "a session hook failed: a full handshake instead");
         None
     })
 }
