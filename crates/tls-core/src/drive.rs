@@ -13,7 +13,7 @@ use rustls_pki_types::ServerName;
 use crate::config::{ClientConfig, ServerConfig};
 use crate::connection::Connection;
 use crate::error::{Error, Misuse, Side};
-use crate::handshake::{accept, connect};
+use crate::handshake::{EarlyConnection, accept, accept_early, connect_early};
 use crate::hooks::ConnectionContext;
 use crate::peer::{Link, Peer};
 
@@ -62,6 +62,7 @@ use crate::peer::{Link, Peer};
 pub struct Driver {
     pipes: Arc<Mutex<Pipes>>,
     state: State,
+    accepted_early_data: usize,
 }
 
 /// How far a [`Driver`] has come.
@@ -70,19 +71,31 @@ pub struct Driver {
 pub enum Progress {
     /// It waits for bytes of the peer, or for a hook.
     Waiting,
+    /// A server that was made with [`Driver::server_early`] has sent its flight: see [`Driver::early`].
+    Early,
     /// The connection is established.
     Done,
 }
 
 enum State {
-    Running(Pin<Box<dyn Future<Output = Result<Connection, Error>> + Send>>),
+    Running(Pin<Box<dyn Future<Output = Result<Ended, Error>> + Send>>),
+    Early(Box<EarlyConnection>),
     Done(Box<Connection>),
     Failed,
 }
 
+/// What a future that ran to its end gives.
+enum Ended {
+    Early(Box<EarlyConnection>),
+    /// With the bytes of early data that the server accepted.
+    Done(Box<Connection>, usize),
+}
+
 enum Role {
-    Client(ClientConfig, ServerName<'static>),
+    Client(ClientConfig, ServerName<'static>, Vec<u8>),
     Server(ServerConfig),
+    EarlyServer(ServerConfig),
+    Unfinished(Box<EarlyConnection>),
 }
 
 impl Driver {
@@ -99,7 +112,18 @@ impl Driver {
         server_name: ServerName<'static>,
         context: ConnectionContext,
     ) -> Self {
-        Self::new(Role::Client(config.clone(), server_name), context)
+        Self::new(Role::Client(config.clone(), server_name, Vec::new()), context)
+    }
+
+    /// A client that sends early data if there is a session that allows it: see [`connect_early`](crate::connect_early).
+    #[must_use]
+    pub fn client_early(
+        config: &ClientConfig,
+        server_name: ServerName<'static>,
+        early_data: Vec<u8>,
+        context: ConnectionContext,
+    ) -> Self {
+        Self::new(Role::Client(config.clone(), server_name, early_data), context)
     }
 
     /// A server.
@@ -114,12 +138,20 @@ impl Driver {
         Self::new(Role::Server(config.clone()), context)
     }
 
+    /// A server that takes early data: see [`accept_early`](crate::accept_early). When [`Self::advance`] says
+    /// [`Progress::Early`], use [`Self::early`] as long as you like and go on with [`Self::resume`].
+    #[must_use]
+    pub fn server_early(config: &ServerConfig, context: ConnectionContext) -> Self {
+        Self::new(Role::EarlyServer(config.clone()), context)
+    }
+
     fn new(role: Role, context: ConnectionContext) -> Self {
         let pipes = Arc::<Mutex<Pipes>>::default();
         let future = Box::pin(run(role, context, Arc::clone(&pipes)));
         Self {
             pipes,
             state: State::Running(future),
+            accepted_early_data: 0,
         }
     }
 
@@ -141,8 +173,14 @@ impl Driver {
         match &mut self.state {
             State::Running(future) => match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => Ok(Progress::Waiting),
-                Poll::Ready(Ok(connection)) => {
-                    self.state = State::Done(Box::new(connection));
+                Poll::Ready(Ok(Ended::Early(early))) => {
+                    self.state = State::Early(early);
+                    self.early();
+                    Ok(Progress::Early)
+                }
+                Poll::Ready(Ok(Ended::Done(connection, accepted))) => {
+                    self.accepted_early_data = accepted;
+                    self.state = State::Done(connection);
                     Ok(Progress::Done)
                 }
                 Poll::Ready(Err(error)) => {
@@ -150,9 +188,54 @@ impl Driver {
                     Err(error)
                 }
             },
+            State::Early(_) => {
+                self.early();
+                Ok(Progress::Early)
+            }
             State::Done(_) => Ok(Progress::Done),
             State::Failed => Err(Misuse::NotEstablished.into()),
         }
+    }
+
+    /// The connection of a server before its handshake is over, after [`Progress::Early`], with all that was received
+    /// so far. What is written to it leaves with the next call of this, [`Self::advance`] or [`Self::resume`].
+    pub fn early(&mut self) -> Option<&mut EarlyConnection> {
+        let State::Early(early) = &mut self.state else {
+            return None;
+        };
+        let mut pipes = lock(&self.pipes);
+        pipes.outgoing.extend_from_slice(early.pending());
+        early.sent(early.pending().len());
+        while !pipes.incoming.is_empty() {
+            let count = pipes.read(early.space());
+            early.filled(count);
+        }
+        if pipes.incoming_ended {
+            early.eof();
+        }
+        Some(early)
+    }
+
+    /// Goes on with the handshake after [`Progress::Early`], in the next [`Self::advance`]; else does nothing.
+    pub fn resume(&mut self) {
+        self.early();
+        self.state = match core::mem::replace(&mut self.state, State::Failed) {
+            State::Early(early) => {
+                let role = Role::Unfinished(early);
+                State::Running(Box::pin(run(
+                    role,
+                    ConnectionContext::new(),
+                    Arc::clone(&self.pipes),
+                )))
+            }
+            other => other,
+        };
+    }
+
+    /// How many bytes of the early data of [`Self::client_early`] the server has accepted: it has not seen the others.
+    #[must_use]
+    pub fn accepted_early_data(&self) -> usize {
+        self.accepted_early_data
     }
 
     /// Takes the bytes for the peer.
@@ -184,22 +267,38 @@ impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             State::Running(_) => "Driver(running)",
+            State::Early(_) => "Driver(early)",
             State::Done(_) => "Driver(done)",
             State::Failed => "Driver(failed)",
         })
     }
 }
 
-async fn run(role: Role, context: ConnectionContext, pipes: Arc<Mutex<Pipes>>) -> Result<Connection, Error> {
+async fn run(role: Role, context: ConnectionContext, pipes: Arc<Mutex<Pipes>>) -> Result<Ended, Error> {
     let mut link = MemoryLink(pipes);
-    let side = match &role {
-        Role::Client(..) => Side::Client,
-        Role::Server(_) => Side::Server,
-    };
-    let mut peer = Peer::new(side, &mut link, context);
-    let result = match &role {
-        Role::Client(config, server_name) => connect(&mut peer, config, server_name).await,
-        Role::Server(config) => accept(&mut peer, config).await,
+    let mut peer;
+    let result = match role {
+        Role::Client(config, server_name, early_data) => {
+            peer = Peer::new(Side::Client, &mut link, context);
+            let connected = connect_early(&mut peer, &config, &server_name, &early_data).await;
+            connected.map(|(connection, accepted)| Ended::Done(Box::new(connection), accepted))
+        }
+        Role::Server(config) => {
+            peer = Peer::new(Side::Server, &mut link, context);
+            let accepted = accept(&mut peer, &config).await;
+            accepted.map(|connection| Ended::Done(Box::new(connection), 0))
+        }
+        Role::EarlyServer(config) => {
+            peer = Peer::new(Side::Server, &mut link, context);
+            let accepted = accept_early(&mut peer, &config).await;
+            accepted.map(|early| Ended::Early(Box::new(early)))
+        }
+        Role::Unfinished(early) => {
+            let unfinished;
+            (peer, unfinished) = early.resume(&mut link);
+            let finished = unfinished.finish(&mut peer).await;
+            finished.map(|connection| Ended::Done(Box::new(connection), 0))
+        }
     };
     if let Err(error) = &result {
         // Memory takes all that is written, so this cannot fail for the link's sake.

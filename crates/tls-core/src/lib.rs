@@ -47,7 +47,7 @@ pub use error::{
     BadBytes, CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse,
     NothingInCommon, Phase, Problem, Side,
 };
-pub use handshake::{accept, connect};
+pub use handshake::{EarlyConnection, Unfinished, accept, accept_early, connect, connect_early};
 pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
     ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, MemoryReplayGuard,

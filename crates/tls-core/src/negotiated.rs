@@ -13,8 +13,10 @@ use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme}
 pub enum EarlyData {
     /// None was offered.
     NotOffered,
-    /// It was offered and refused.
+    /// It was offered and refused: the server has not seen any of it.
     Rejected,
+    /// It was offered and accepted.
+    Accepted,
 }
 
 /// What a handshake agreed on, and with whom. Shared by the two halves of a connection.

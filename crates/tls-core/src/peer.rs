@@ -2,7 +2,7 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use crate::alert::{Alert, AlertDescription};
@@ -60,6 +60,9 @@ pub struct Peer<'l> {
     /// Whether something was queued that the peer waits for. A dummy change_cipher_spec alone can wait.
     must_flush: bool,
     alert_queued: bool,
+    /// What is queued begins with early data, which the server may not read before it has written: nothing is read
+    /// later because of it.
+    early_data_queued: bool,
     /// The type of the message that [`Self::peek`] found and nobody has read yet.
     peeked: Option<HandshakeType>,
     /// Where messages are encoded, so that only the first one allocates.
@@ -81,6 +84,7 @@ impl<'l> Peer<'l> {
             bytes_out: 0,
             must_flush: false,
             alert_queued: false,
+            early_data_queued: false,
             peeked: None,
             scratch: Vec::new(),
             input: Input::new(),
@@ -173,11 +177,43 @@ impl<'l> Peer<'l> {
         if let Some(message_type) = self.peeked.take() {
             return Ok(message_type);
         }
-        if self.must_flush {
+        if self.must_flush && !self.early_data_queued {
             self.flush().await?;
         }
         self.phase = Phase::Reading(expected);
-        poll_fn(|cx| self.poll_message(cx)).await
+        poll_fn(|cx| {
+            if self.early_data_queued && self.poll_flush(cx)?.is_ready() {
+                (self.must_flush, self.early_data_queued) = (false, false);
+            }
+            self.poll_message(cx)
+        })
+        .await
+    }
+
+    /// Sends data under the early traffic keys, until the link has taken all of it or the server has answered, and
+    /// returns how many bytes were sealed.
+    pub(crate) async fn write_early_data(&mut self, data: &[u8]) -> Result<usize, Error> {
+        let mut rest = data;
+        self.phase = Phase::Writing;
+        (self.must_flush, self.early_data_queued) = (true, true);
+        poll_fn(|cx| {
+            loop {
+                let sealed = self.output.write_application_data(&[IoSlice::new(rest)])?;
+                rest = rest.get(sealed..).unwrap_or_default();
+                let flushed = self.poll_flush(cx)?.is_ready();
+                if flushed && sealed > 0 && !rest.is_empty() {
+                    continue;
+                }
+                if flushed {
+                    (self.must_flush, self.early_data_queued) = (false, false);
+                    return Poll::Ready(Ok::<_, Error>(()));
+                }
+                self.peeked = Some(ready!(self.poll_message(cx))?);
+                return Poll::Ready(Ok(()));
+            }
+        })
+        .await?;
+        Ok(data.len() - rest.len())
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<HandshakeType, Error>> {
@@ -218,19 +254,34 @@ impl<'l> Peer<'l> {
                 }
                 incoming => return Poll::Ready(Ok(incoming)),
             }
-            let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {
-                // Whoever keeps us waiting shall not hold a buffer meanwhile.
-                self.input.release_if_empty();
-                return Poll::Pending;
-            };
-            match read? {
-                0 => return Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
-                count => {
-                    self.bytes_in = self.bytes_in.saturating_add(count as u64);
-                    self.input.filled(count);
-                }
+            ready!(self.poll_fill(cx))?;
+        }
+    }
+
+    /// Reads from the link once.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Poll::Ready(read) = self.link.poll_read(cx, self.input.space()) else {
+            // Whoever keeps us waiting shall not hold a buffer meanwhile.
+            self.input.release_if_empty();
+            return Poll::Pending;
+        };
+        match read? {
+            0 => Poll::Ready(Err(Error::new(ErrorKind::Truncated))),
+            count => {
+                self.bytes_in = self.bytes_in.saturating_add(count as u64);
+                self.input.filled(count);
+                Poll::Ready(Ok(()))
             }
         }
+    }
+
+    /// Sends what is queued, then waits for more of the client's early data.
+    pub(crate) async fn fill_with_early_data(&mut self) -> Result<(), Error> {
+        if self.must_flush {
+            self.flush().await?;
+        }
+        self.phase = Phase::Reading(HandshakeType::END_OF_EARLY_DATA);
+        poll_fn(|cx| self.poll_fill(cx)).await
     }
 
     /// Queues a handshake message and adds it to the transcript. It leaves with the flight, at the next read.
@@ -262,6 +313,17 @@ impl<'l> Peer<'l> {
         poll_fn(|cx| self.poll_flush(cx)).await?;
         self.must_flush = false;
         Ok(())
+    }
+
+    /// Sends the last flight: waits until the link has taken it, unless early data is before it.
+    pub(crate) async fn flush_last_flight(&mut self) -> Result<(), Error> {
+        match self.early_data_queued {
+            true => {
+                self.flush_what_goes().await;
+                Ok(())
+            }
+            false => self.flush().await,
+        }
     }
 
     /// Writes what the link takes now and leaves the rest queued, also where the link fails: whoever writes next will
@@ -343,6 +405,24 @@ impl<'l> Peer<'l> {
         error.in_phase(self.side, phase)
     }
 
+    /// All but the link, for a handshake that waits for its caller. It can be taken up with [`Parked::resume`].
+    pub(crate) fn park(&mut self) -> Parked {
+        let phase = self.phase;
+        let (input, output) = self.finish();
+        Parked {
+            side: self.side,
+            phase,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            must_flush: self.must_flush,
+            alert_queued: self.alert_queued,
+            input,
+            output,
+            transcript: core::mem::replace(&mut self.transcript, Transcript::new()),
+            context: Arc::clone(&self.context),
+        }
+    }
+
     /// The handshake is over: what remains is the record layer.
     pub(crate) fn finish(&mut self) -> (Input, Output) {
         self.phase = Phase::Established;
@@ -353,8 +433,77 @@ impl<'l> Peer<'l> {
     }
 }
 
+/// A [`Peer`] without its link.
+pub(crate) struct Parked {
+    side: Side,
+    phase: Phase,
+    bytes_in: u64,
+    bytes_out: u64,
+    must_flush: bool,
+    alert_queued: bool,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    pub(crate) transcript: Transcript,
+    context: Arc<ConnectionContext>,
+}
+
+impl Parked {
+    pub(crate) const fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    pub(crate) const fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Counts bytes that came from the link meanwhile.
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.bytes_in = self.bytes_in.saturating_add(count as u64);
+        self.input.filled(count);
+    }
+
+    /// Counts bytes that the link took meanwhile.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.bytes_out = self.bytes_out.saturating_add(count as u64);
+        self.output.sent(count);
+    }
+
+    /// The same error, saying where we were when it happened. The alert that it calls for is queued.
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
+        if let Some(description) = error.alert()
+            && !core::mem::replace(&mut self.alert_queued, true)
+        {
+            // An alert that cannot be sealed is none the worse: the error is reported in any case.
+            let _ = self
+                .output
+                .queue(ContentType::ALERT, &Alert::new(description).to_bytes());
+        }
+        error.in_phase(self.side, Phase::Reading(HandshakeType::END_OF_EARLY_DATA))
+    }
+
+    /// Goes on with the link that it was parked without.
+    pub(crate) fn resume(self, link: &mut dyn Link) -> Peer<'_> {
+        Peer {
+            link,
+            side: self.side,
+            phase: self.phase,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            must_flush: self.must_flush,
+            alert_queued: self.alert_queued,
+            early_data_queued: false,
+            peeked: None,
+            scratch: Vec::new(),
+            input: self.input,
+            output: self.output,
+            transcript: self.transcript,
+            context: self.context,
+        }
+    }
+}
+
 /// What may not come during a handshake.
-fn unexpected(incoming: Incoming) -> Error {
+pub(crate) fn unexpected(incoming: Incoming) -> Error {
     match incoming {
         Incoming::CloseNotify => Error::new(ErrorKind::AlertReceived(AlertDescription::CLOSE_NOTIFY)),
         Incoming::ChangeCipherSpec => Misbehaviour::UnexpectedRecord(ContentType::CHANGE_CIPHER_SPEC).into(),

@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use tls_core::{ConnectionContext, ServerConfig};
+use tls_core::{ConnectionContext, ServerConfig, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::early::EarlyTlsStream;
 use crate::error::HandshakeFailure;
-use crate::handshake::{self, DEFAULT_HANDSHAKE_TIMEOUT, Role};
+use crate::handshake::{Accept, AcceptEarly, Attempt, DEFAULT_HANDSHAKE_TIMEOUT};
 use crate::stream::TlsStream;
 
 /// Accepts TLS on streams that are connected already. Cheap to clone.
@@ -76,18 +77,55 @@ impl TlsAcceptor {
     /// As [`Self::accept`].
     pub async fn accept_with<IO>(
         &self,
-        io: IO,
+        mut io: IO,
         context: ConnectionContext,
     ) -> Result<TlsStream<IO>, HandshakeFailure<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        handshake::run(
-            io,
-            &Role::Accept { config: &self.config },
-            self.handshake_timeout,
-            context,
-        )
-        .await
+        let attempt = Attempt::new(self.handshake_timeout);
+        match attempt
+            .run(&mut io, Side::Server, context, Accept(&self.config))
+            .await
+        {
+            Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
+            Err(error) => Err(HandshakeFailure::new(error, io)),
+        }
+    }
+
+    /// Runs a handshake up to our Finished, and accepts early data (0-RTT, section 2.3) where the configuration's
+    /// [`max_early_data`](tls_core::ServerConfigBuilder::max_early_data), the client's ticket and the replay guard
+    /// allow it. What it returns reads early data, writes before the handshake is over (0.5-RTT), and finishes the
+    /// handshake, all under the deadline that starts here.
+    ///
+    /// Not cancel safe: dropping the future drops the stream, and so closes it.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_early<IO>(&self, io: IO) -> Result<EarlyTlsStream<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.accept_early_with(io, ConnectionContext::new()).await
+    }
+
+    /// As [`Self::accept_early`], with what is known of the connection for the hooks to see.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_early_with<IO>(
+        &self,
+        mut io: IO,
+        context: ConnectionContext,
+    ) -> Result<EarlyTlsStream<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let attempt = Attempt::new(self.handshake_timeout);
+        let handshake = AcceptEarly(&self.config);
+        match attempt.run(&mut io, Side::Server, context, handshake).await {
+            Ok(early) => Ok(EarlyTlsStream::new(io, early, attempt)),
+            Err(error) => Err(HandshakeFailure::new(error, io)),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use tls_core::{ClientConfig, ConnectionContext, ServerName};
+use tls_core::{ClientConfig, ConnectionContext, ServerName, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::HandshakeFailure;
-use crate::handshake::{self, DEFAULT_HANDSHAKE_TIMEOUT, Role};
+use crate::handshake::{Attempt, Connect, DEFAULT_HANDSHAKE_TIMEOUT};
+use crate::session_keeper::SessionKeeper;
 use crate::stream::TlsStream;
 
 /// Opens TLS connections on streams that are connected already. Cheap to clone.
@@ -66,7 +67,8 @@ impl TlsConnector {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        self.connect_with(server_name, io, ConnectionContext::new()).await
+        let connected = self.run(server_name, io, &[], ConnectionContext::new()).await;
+        connected.map(|(stream, _)| stream)
     }
 
     /// As [`Self::connect`], with what is known of the connection for the hooks to see.
@@ -82,10 +84,88 @@ impl TlsConnector {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let role = Role::Connect {
+        let connected = self.run(server_name, io, &[], context).await;
+        connected.map(|(stream, _)| stream)
+    }
+
+    /// As [`Self::connect`], and sends early data (0-RTT, section 2.3) with the ClientHello if the cache has a session
+    /// whose ticket allows it. Returns the stream and what the server has not seen of the early data: all of it where
+    /// none could be sent or the server rejected it, the end of it where it was longer than the ticket allows. It is
+    /// never sent again by itself; [`TlsInfo::early_data`](tls_core::Negotiated::early_data) says what became of it.
+    ///
+    /// ```no_run
+    /// # use tls_tokio::{ServerName, TlsConnector};
+    /// # use tokio::{io::AsyncWriteExt, net::TcpStream};
+    /// # async fn example(connector: TlsConnector, name: ServerName<'static>, tcp: TcpStream)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// let (mut tls, rest) = connector.connect_early(name, tcp, request).await?;
+    /// tls.write_all(rest).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Others can record early data and send it again, so that the server sees it more than once, and it lacks forward
+    /// secrecy: it must only ask for what may be done twice (section 8; RFC 8470 for HTTP).
+    ///
+    /// Not cancel safe: dropping the future drops the stream, and so closes it; the server may act on the early data
+    /// all the same.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]. The server may have acted on the early data.
+    pub async fn connect_early<'d, IO>(
+        &self,
+        server_name: ServerName<'static>,
+        io: IO,
+        early_data: &'d [u8],
+    ) -> Result<(TlsStream<IO>, &'d [u8]), HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.run(server_name, io, early_data, ConnectionContext::new())
+            .await
+    }
+
+    /// As [`Self::connect_early`], with what is known of the connection for the hooks to see.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_early_with<'d, IO>(
+        &self,
+        server_name: ServerName<'static>,
+        io: IO,
+        early_data: &'d [u8],
+        context: ConnectionContext,
+    ) -> Result<(TlsStream<IO>, &'d [u8]), HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.run(server_name, io, early_data, context).await
+    }
+
+    async fn run<'d, IO>(
+        &self,
+        server_name: ServerName<'static>,
+        mut io: IO,
+        early_data: &'d [u8],
+        context: ConnectionContext,
+    ) -> Result<(TlsStream<IO>, &'d [u8]), HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let attempt = Attempt::new(self.handshake_timeout);
+        let sessions = SessionKeeper::new(&self.config, &server_name, &context);
+        let handshake = Connect {
             config: &self.config,
             server_name: &server_name,
+            early_data,
         };
-        handshake::run(io, &role, self.handshake_timeout, context).await
+        match attempt.run(&mut io, Side::Client, context, &handshake).await {
+            Ok((connection, accepted)) => {
+                let stream = TlsStream::new(io, connection, attempt.elapsed(), sessions);
+                Ok((stream, early_data.get(accepted..).unwrap_or_default()))
+            }
+            Err(error) => Err(HandshakeFailure::new(error, io)),
+        }
     }
 }

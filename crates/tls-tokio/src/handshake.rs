@@ -7,16 +7,14 @@ use core::time::Duration;
 use std::io;
 
 use tls_core::{
-    ClientConfig, Connection, ConnectionContext, ErrorKind, Peer, ServerConfig, ServerName, Side, accept,
-    connect,
+    ClientConfig, Connection, ConnectionContext, EarlyConnection, ErrorKind, Peer, Phase, ServerConfig,
+    ServerName, Side, Unfinished, accept, accept_early, connect_early,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, HandshakeFailure, HandshakeTimeout};
 use crate::link::IoLink;
-use crate::session_keeper::SessionKeeper;
-use crate::stream::TlsStream;
 
 /// How long a handshake may take unless the caller says otherwise: hooks and the closing alert included.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,91 +26,197 @@ const LINGER: Duration = Duration::from_secs(1);
 /// At most this much input is read and thrown away meanwhile.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Which handshake to run.
-pub(crate) enum Role<'a> {
-    Connect {
-        config: &'a ClientConfig,
-        server_name: &'a ServerName<'static>,
-    },
-    Accept {
-        config: &'a ServerConfig,
-    },
+/// A handshake, or a part of one. Those that are large are lent: what is given away is stored once more by each layer
+/// that it goes through.
+pub(crate) trait Handshake {
+    /// What there is at its end.
+    type Output;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error>;
 }
 
-impl Role<'_> {
-    const fn side(&self) -> Side {
-        match self {
-            Self::Connect { .. } => Side::Client,
-            Self::Accept { .. } => Side::Server,
-        }
-    }
+/// A client's; with the number of bytes of early data that the server has accepted.
+pub(crate) struct Connect<'a> {
+    pub(crate) config: &'a ClientConfig,
+    pub(crate) server_name: &'a ServerName<'static>,
+    pub(crate) early_data: &'a [u8],
+}
 
-    /// Keeps the sessions of a client that has a cache.
-    fn session_keeper(&self, context: &ConnectionContext) -> Option<Box<SessionKeeper>> {
-        match self {
-            Self::Connect { config, server_name } => SessionKeeper::new(config, server_name, context.clone()),
-            Self::Accept { .. } => None,
-        }
-    }
+impl Handshake for &Connect<'_> {
+    type Output = (Connection, usize);
 
-    async fn run(&self, peer: &mut Peer<'_>) -> Result<Connection, tls_core::Error> {
-        match self {
-            Self::Connect { config, server_name } => connect(peer, config, server_name).await,
-            Self::Accept { config } => accept(peer, config).await,
-        }
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        connect_early(peer, self.config, self.server_name, self.early_data).await
     }
 }
 
-/// Runs a handshake to its end, good or bad.
-pub(crate) async fn run<IO>(
-    mut io: IO,
-    role: &Role<'_>,
-    limit: Option<Duration>,
-    context: ConnectionContext,
-) -> Result<TlsStream<IO>, HandshakeFailure<IO>>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let started = Instant::now();
-    let deadline = limit.and_then(|limit| started.checked_add(limit));
-    let mut link = IoLink(&mut io);
-    let sessions = role.session_keeper(&context);
-    let mut peer = Peer::new(role.side(), &mut link, context);
+/// A server's.
+pub(crate) struct Accept<'a>(pub(crate) &'a ServerConfig);
 
-    let ended = within(deadline, pin!(role.run(&mut peer))).await;
-    let error = match ended {
-        Some(Ok(connection)) => {
-            return Ok(TlsStream::new(io, connection, started.elapsed(), sessions));
-        }
-        Some(Err(error)) => error,
-        None => {
-            let error = Error::Timeout(HandshakeTimeout {
-                side: role.side(),
-                phase: peer.phase(),
-                bytes_in: peer.bytes_in(),
-                bytes_out: peer.bytes_out(),
-                elapsed: started.elapsed(),
-            });
-            return Err(fail(error, io));
-        }
-    };
+impl Handshake for Accept<'_> {
+    type Output = Connection;
 
-    let linger = Instant::now() + LINGER;
-    let until = Some(deadline.map_or(linger, |deadline| deadline.min(linger)));
-    // Whatever goes wrong from here on, the first error is the one to report.
-    let sent = within(until, pin!(peer.send_alert(&error))).await;
-    drop(peer);
-    if let Some(Ok(true)) = sent {
-        let _ = within(until, pin!(close_lingering(&mut io))).await;
-    } else if !matches!(error.kind(), ErrorKind::NotTls { .. }) {
-        let _ = within(until, pin!(shut_down(&mut io))).await;
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        accept(peer, self.0).await
     }
-    Err(fail(error.into(), io))
 }
 
-fn fail<IO>(error: Error, io: IO) -> HandshakeFailure<IO> {
+/// That of a server that takes early data, up to its flight.
+pub(crate) struct AcceptEarly<'a>(pub(crate) &'a ServerConfig);
+
+impl Handshake for AcceptEarly<'_> {
+    type Output = EarlyConnection;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        accept_early(peer, self.0).await
+    }
+}
+
+impl Handshake for Unfinished {
+    type Output = Connection;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        self.finish(peer).await
+    }
+}
+
+/// The time of one handshake, in all its parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    started: Instant,
+    deadline: Option<Instant>,
+}
+
+/// A handshake that did not succeed.
+struct Failed {
+    error: Error,
+    /// Whether the peer was sent an alert.
+    sent_alert: bool,
+    until: Option<Instant>,
+}
+
+impl Attempt {
+    /// One that starts now.
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        let started = Instant::now();
+        Self {
+            started,
+            deadline: limit.and_then(|limit| started.checked_add(limit)),
+        }
+    }
+
+    /// When it must be over, if ever.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How long it has taken so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Its error when the deadline has passed.
+    pub(crate) fn timeout(&self, side: Side, phase: Phase, bytes_in: u64, bytes_out: u64) -> Error {
+        Error::Timeout(HandshakeTimeout {
+            side,
+            phase,
+            bytes_in,
+            bytes_out,
+            elapsed: self.elapsed(),
+        })
+    }
+
+    /// Runs a handshake to its end, good or bad.
+    pub(crate) async fn run<IO, H>(
+        &self,
+        io: &mut IO,
+        side: Side,
+        context: ConnectionContext,
+        handshake: H,
+    ) -> Result<H::Output, Error>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+        H: Handshake,
+    {
+        let mut link = IoLink(&mut *io);
+        let mut peer = Peer::new(side, &mut link, context);
+        let failed = match self.drive(&mut peer, handshake).await {
+            Ok(output) => return Ok(output),
+            Err(failed) => failed,
+        };
+        drop(peer);
+        Err(close(io, failed).await)
+    }
+
+    /// Goes on with one that waited for its caller.
+    pub(crate) async fn resume<IO>(&self, io: &mut IO, early: EarlyConnection) -> Result<Connection, Error>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let mut link = IoLink(&mut *io);
+        let (mut peer, unfinished) = early.resume(&mut link);
+        let failed = match self.drive(&mut peer, unfinished).await {
+            Ok(connection) => return Ok(connection),
+            Err(failed) => failed,
+        };
+        drop(peer);
+        Err(close(io, failed).await)
+    }
+
+    /// Runs a handshake under the deadline, and sends the alert of one that fails.
+    async fn drive<H: Handshake>(&self, peer: &mut Peer<'_>, handshake: H) -> Result<H::Output, Failed> {
+        let ended = within(self.deadline, pin!(handshake.run(peer))).await;
+        let error = match ended {
+            Some(Ok(output)) => return Ok(output),
+            Some(Err(error)) => error,
+            None => {
+                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
+                let until = self.deadline;
+                return Err(Failed {
+                    error,
+                    sent_alert: false,
+                    until,
+                });
+            }
+        };
+        let linger = Instant::now() + LINGER;
+        let until = Some(self.deadline.map_or(linger, |deadline| deadline.min(linger)));
+        // Whatever goes wrong from here on, the first error is the one to report.
+        let sent = within(until, pin!(peer.send_alert(&error))).await;
+        Err(Failed {
+            error: error.into(),
+            sent_alert: matches!(sent, Some(Ok(true))),
+            until,
+        })
+    }
+}
+
+/// Closes the transport of a failed handshake as far as that needs doing, and returns the error.
+async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Failed) -> Error {
+    let Failed {
+        error,
+        sent_alert,
+        until,
+    } = failed;
+    match &error {
+        // No time is left for anything.
+        Error::Timeout(_) => {}
+        _ if sent_alert => {
+            let _ = within(until, pin!(close_lingering(io))).await;
+        }
+        Error::Tls(error) if matches!(error.kind(), ErrorKind::NotTls { .. }) => {}
+        Error::Tls(_) => {
+            let _ = within(until, pin!(shut_down(io))).await;
+        }
+    }
     tracing::debug!(%error, "handshake failed");
-    HandshakeFailure { error, io }
+    error
+}
+
+impl<IO> HandshakeFailure<IO> {
+    pub(crate) fn new(error: Error, io: IO) -> Self {
+        Self { error, io }
+    }
 }
 
 /// The future's output, or `None` once the deadline has passed. It is lent: a future that is given away is stored

@@ -13,6 +13,7 @@
 
 mod acceptor;
 mod connector;
+mod early;
 mod error;
 mod handshake;
 mod info;
@@ -26,6 +27,7 @@ mod transfer;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;
+pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
@@ -35,6 +37,6 @@ pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
-    CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ConfigError, ConnectionContext, NamedGroup,
-    PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig, ServerName, SignatureScheme,
+    CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ConfigError, ConnectionContext, EarlyData,
+    NamedGroup, PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig, ServerName, SignatureScheme,
 };

@@ -27,14 +27,14 @@ impl SessionKeeper {
     pub(crate) fn new(
         config: &ClientConfig,
         server_name: &ServerName<'static>,
-        context: ConnectionContext,
+        context: &ConnectionContext,
     ) -> Option<Box<Self>> {
         let cache = Arc::clone(config.sessions()?);
         let key = Arc::new(config.session_key(server_name));
         Some(Box::new(Self {
             cache,
             key,
-            context: Arc::new(context),
+            context: Arc::new(context.clone()),
             putting: Mutex::new(None),
         }))
     }

@@ -90,6 +90,20 @@ impl<IO> TlsStream<IO> {
         self.connection.export_keying_material(out, label, context)
     }
 
+    /// The same from the secret of the early data, where some was accepted: see
+    /// [`Connection::export_early_keying_material`](tls_core::Connection::export_early_keying_material).
+    ///
+    /// # Errors
+    /// [`tls_core::Misuse::NoEarlyExporter`] where none was, [`tls_core::Misuse::ExporterRange`] as above.
+    pub fn export_early_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), tls_core::Error> {
+        self.connection.export_early_keying_material(out, label, context)
+    }
+
     /// Replaces our traffic key and asks the peer to do the same (section 4.6.3). The message leaves with the next
     /// write or flush.
     ///

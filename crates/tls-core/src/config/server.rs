@@ -10,7 +10,7 @@ use super::{Common, common_builder_methods};
 use crate::error::{ConfigError, HookError};
 use crate::hooks::{
     Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates,
-    RotatingTicketKeys, ServerSessionStore, TicketKeys,
+    MemoryReplayGuard, ReplayGuard, RotatingTicketKeys, ServerSessionStore, TicketKeys,
 };
 use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
@@ -46,6 +46,9 @@ pub(crate) struct ServerSettings {
     pub(crate) ticket_keys: Arc<dyn TicketKeys>,
     /// Where sessions are kept, if not in the tickets.
     pub(crate) session_store: Option<Arc<dyn ServerSessionStore>>,
+    /// Bytes of early data that tickets allow.
+    pub(crate) max_early_data: u32,
+    pub(crate) replay_guard: Arc<dyn ReplayGuard>,
 }
 
 impl fmt::Debug for ServerSettings {
@@ -71,6 +74,8 @@ impl ServerConfig {
             session_lifetime: DEFAULT_SESSION_LIFETIME,
             ticket_keys: None,
             session_store: None,
+            max_early_data: 0,
+            replay_guard: None,
         }
     }
 }
@@ -99,6 +104,8 @@ pub struct ServerConfigBuilder {
     session_lifetime: u32,
     ticket_keys: Option<Arc<dyn TicketKeys>>,
     session_store: Option<Arc<dyn ServerSessionStore>>,
+    max_early_data: u32,
+    replay_guard: Option<Arc<dyn ReplayGuard>>,
 }
 
 /// Tickets that a client is given: one to use next, one for a second connection at the same time.
@@ -166,6 +173,25 @@ impl ServerConfigBuilder {
         self
     }
 
+    /// How many bytes of early data (0-RTT, section 2.3) may come with each ticket given out from now on; 0 for none.
+    /// It is accepted by [`accept_early`](crate::accept_early) alone; [`accept`](crate::accept) skips it, and the client
+    /// sends it again after the handshake. Default: 0.
+    ///
+    /// Early data can be recorded and sent again by others. The replay guard sees to it that it is accepted once, but
+    /// a client that is told of a rejection sends it again: whatever it asks for must do no harm when done twice
+    /// (section 8; RFC 8470 for HTTP).
+    pub fn max_early_data(mut self, bytes: u32) -> Self {
+        self.max_early_data = bytes;
+        self
+    }
+
+    /// What is asked whether early data was seen before. Servers that share ticket keys must share it too, or each of
+    /// them accepts the same early data once. Default: a [`MemoryReplayGuard`] of the configuration's own.
+    pub fn replay_guard(mut self, guard: Arc<dyn ReplayGuard>) -> Self {
+        self.replay_guard = Some(guard);
+        self
+    }
+
     /// Checks the configuration, and warms up the random generator: the first time in a process this can take
     /// 190 ms, so do it before serving.
     ///
@@ -191,6 +217,10 @@ impl ServerConfigBuilder {
                 .ticket_keys
                 .unwrap_or_else(|| Arc::new(RotatingTicketKeys::new())),
             session_store: self.session_store,
+            max_early_data: self.max_early_data,
+            replay_guard: self
+                .replay_guard
+                .unwrap_or_else(|| Arc::new(MemoryReplayGuard::default())),
         })))
     }
 }

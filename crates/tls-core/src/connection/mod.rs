@@ -12,13 +12,14 @@ mod tests12;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
+pub(crate) use self::reader::repeat;
 pub use self::reader::{ReadEvent, Reader};
 use self::tickets::Sessions;
 pub(crate) use self::tickets::TicketReader;
 pub use self::writer::Writer;
 use crate::alert::AlertDescription;
 use crate::crypto::aead::{AeadAlgorithm, OpeningKey, SealingKey};
-use crate::error::{Error, Side};
+use crate::error::{Error, Misuse, Side};
 use crate::key_schedule::{Exporter, TrafficSecret};
 use crate::key_schedule12::MainSecret12;
 use crate::negotiated::Negotiated;
@@ -37,6 +38,8 @@ pub struct Connection {
     /// What goes to the peer.
     pub writer: Writer,
     exporter: AnyExporter,
+    /// Where early data was accepted. In a box, since it seldom is.
+    early_exporter: Option<Box<Exporter>>,
     negotiated: Arc<Negotiated>,
 }
 
@@ -57,6 +60,7 @@ impl Connection {
             reader: Reader::new(side, input, read_epoch, Arc::clone(&control)),
             writer: Writer::new(output, write_epoch, control),
             exporter: exporter.into(),
+            early_exporter: None,
             negotiated: Arc::new(negotiated),
         }
     }
@@ -77,6 +81,13 @@ impl Connection {
         self
     }
 
+    /// Early data was accepted: it has an exporter of its own, and a server may not have read all of it.
+    pub(crate) fn with_early_data(mut self, exporter: Option<Exporter>, unread: Vec<u8>) -> Self {
+        self.early_exporter = exporter.map(Box::new);
+        self.reader.set_unread_early_data(unread);
+        self
+    }
+
     /// What the handshake agreed on.
     #[must_use]
     pub fn negotiated(&self) -> &Arc<Negotiated> {
@@ -87,7 +98,7 @@ impl Connection {
     /// TLS 1.3 an absent context is the same as an empty one; in TLS 1.2 it is not.
     ///
     /// # Errors
-    /// [`Misuse::ExporterRange`](crate::Misuse::ExporterRange): in TLS 1.3 for a label over 249 bytes, or more output
+    /// [`Misuse::ExporterRange`]: in TLS 1.3 for a label over 249 bytes, or more output
     /// than 255 hashes; in TLS 1.2 for a context over 65,535 bytes, or a label that TLS itself uses.
     pub fn export_keying_material(
         &self,
@@ -99,6 +110,21 @@ impl Connection {
             AnyExporter::Tls13(exporter) => exporter.export(out, label, context.unwrap_or_default()),
             AnyExporter::Tls12(exporter) => exporter.export(out, label, context),
         }
+    }
+
+    /// The same from the secret of the early data (section 7.5), for protocols that need it in their early data. It
+    /// lacks forward secrecy, and a server can see the same values twice if early data is replayed.
+    ///
+    /// # Errors
+    /// [`Misuse::NoEarlyExporter`] where no early data was accepted, and [`Misuse::ExporterRange`] as above.
+    pub fn export_early_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let exporter = self.early_exporter.as_ref().ok_or(Misuse::NoEarlyExporter)?;
+        exporter.export(out, label, context.unwrap_or_default())
     }
 
     /// The two halves.

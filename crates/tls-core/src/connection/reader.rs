@@ -43,8 +43,16 @@ pub struct Reader {
     control: Arc<Control>,
     state: State,
     sessions: Sessions,
+    /// Early data that was not read before the handshake was over, and is delivered first. In a box, since there seldom
+    /// is any.
+    early: Option<Box<Unread>>,
     /// The transport ended inside a record or a message.
     cut: bool,
+}
+
+struct Unread {
+    data: Vec<u8>,
+    consumed: usize,
 }
 
 enum State {
@@ -60,7 +68,7 @@ impl Reader {
     pub(super) fn new(side: Side, mut input: Input, epoch: Option<Epoch>, control: Arc<Control>) -> Self {
         input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
         input.allow_plaintext_alerts(false);
-        input.allow_application_data();
+        input.allow_application_data(true);
         input.release_if_empty();
         Self {
             side,
@@ -69,6 +77,7 @@ impl Reader {
             control,
             state: State::Open,
             sessions: Sessions::None,
+            early: None,
             cut: false,
         }
     }
@@ -110,12 +119,21 @@ impl Reader {
     /// Decrypted data, lent in place: the rest of one record.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        self.input.payload()
+        match &self.early {
+            Some(early) => early.data.get(early.consumed..).unwrap_or_default(),
+            None => self.input.payload(),
+        }
     }
 
     /// Drops the first `n` bytes of [`Self::data`].
     pub fn consume(&mut self, n: usize) {
-        self.input.consume(n);
+        let Some(early) = &mut self.early else {
+            return self.input.consume(n);
+        };
+        early.consumed = early.consumed.saturating_add(n);
+        if early.consumed >= early.data.len() {
+            self.early = None;
+        }
     }
 
     /// Fills `out` from as many records as are there, and returns how many bytes that made. 0 means that there is
@@ -130,13 +148,13 @@ impl Reader {
             if rest.is_empty() {
                 return done;
             }
-            let data = self.input.payload();
+            let data = self.data();
             let n = data.len().min(rest.len());
             if let (Some(from), Some(to)) = (data.get(..n), rest.get_mut(..n))
                 && n > 0
             {
                 to.copy_from_slice(from);
-                self.input.consume(n);
+                self.consume(n);
                 done += n;
                 continue;
             }
@@ -146,6 +164,15 @@ impl Reader {
                 Ok(_) | Err(_) => return done,
             }
         }
+    }
+
+    pub(super) fn set_unread_early_data(&mut self, unread: Vec<u8>) {
+        self.early = (!unread.is_empty()).then(|| {
+            Box::new(Unread {
+                data: unread,
+                consumed: 0,
+            })
+        });
     }
 
     pub(super) fn set_sessions(&mut self, sessions: Sessions) {
@@ -162,7 +189,7 @@ impl Reader {
     /// Whether bytes are buffered that were not delivered: data, or the beginning of a record.
     #[must_use]
     pub fn has_buffered(&self) -> bool {
-        self.input.has_buffered()
+        self.early.is_some() || self.input.has_buffered()
     }
 
     /// Whether the peer's bytes so far end with a whole record: so that an end without close_notify, for a protocol
@@ -297,8 +324,8 @@ impl Reader {
     }
 }
 
-/// The same error once more. The read half makes none but of the kinds that can be copied.
-fn repeat(error: &Error) -> Error {
+/// The same error once more. Reading makes none but of the kinds that can be copied.
+pub(crate) fn repeat(error: &Error) -> Error {
     let kind = match error.kind() {
         ErrorKind::BadBytes(bad) => ErrorKind::BadBytes(*bad),
         ErrorKind::Misbehaved(misbehaviour) => ErrorKind::Misbehaved(misbehaviour.clone()),

@@ -76,7 +76,10 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "{message} of {size} bytes is over the limit")
             }
             Self::Flood(what) => write!(f, "too many {what} in a row"),
-            Self::TooMuchEarlyData => f.write_str("more early data than is skipped"),
+            Self::TooMuchEarlyData => f.write_str("more early data than is allowed"),
+            Self::OldVersionAfterEarlyData => f.write_str(
+                "the server answers early data with TLS 1.2, though its ticket was one of TLS 1.3",
+            ),
             Self::TooMuchForOneKey => f.write_str("more data than one key may protect"),
             Self::UnsolicitedExtension(extension) => write!(f, "extension {extension} was not offered"),
             Self::MisplacedExtension { message, extension } => {
@@ -210,6 +213,7 @@ impl fmt::Display for Misuse {
             Self::NotEstablished => "the handshake has not finished",
             Self::NoKeyUpdate => "this version of TLS has no KeyUpdate",
             Self::WriteClosed => "the write side is closed",
+            Self::NoEarlyExporter => "no early data was accepted, so there is no exporter for it",
             Self::KeyExhausted => {
                 "the key has protected all it may: this version of TLS needs a new connection for more"
             }

@@ -139,8 +139,11 @@ pub enum Misbehaviour {
     },
     /// More empty records, warnings, KeyUpdates or change_cipher_spec records in a row than we bear.
     Flood(&'static str),
-    /// More early data than a server skips that does not take it (section 4.2.10).
+    /// More early data than the ticket allows, or than a server skips that does not take it (section 4.2.10).
     TooMuchEarlyData,
+    /// An answer in TLS 1.2 to a ClientHello with early data, which the server can only have had from a ticket of
+    /// TLS 1.3 (section D.3): connect again, without early data.
+    OldVersionAfterEarlyData,
     /// Encrypted data beyond what one key may protect.
     TooMuchForOneKey,
     /// An answer to an extension that was not offered.
@@ -285,6 +288,8 @@ pub enum Misuse {
     /// The key has protected as much as it may, and TLS 1.2 has no KeyUpdate: close, and open a new connection. With
     /// AES-GCM this happens after 2^24 records, 256 GiB at the most.
     KeyExhausted,
+    /// The exporter of early data, on a connection whose early data was not accepted.
+    NoEarlyExporter,
 }
 
 /// What a hook says when it fails. Any error can be turned into one with `?`.

@@ -47,7 +47,7 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         M::Renegotiation => A::NO_RENEGOTIATION,
         M::BadRecordMac => A::BAD_RECORD_MAC,
         M::RecordOverflow => A::RECORD_OVERFLOW,
-        M::BadRecordHeader => A::PROTOCOL_VERSION,
+        M::BadRecordHeader | M::OldVersionAfterEarlyData => A::PROTOCOL_VERSION,
         M::InappropriateFallback => A::INAPPROPRIATE_FALLBACK,
         M::BadAlert => A::DECODE_ERROR,
         M::UnsolicitedExtension(_) => A::UNSUPPORTED_EXTENSION,

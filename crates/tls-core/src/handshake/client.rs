@@ -4,7 +4,7 @@ use rustls_pki_types::ServerName;
 
 use super::psk13::{self, forget_sessions, take_session};
 use super::resume12;
-use super::{client12, client13};
+use super::{client12, client13, early13};
 use crate::config::{ClientConfig, ClientSettings};
 use crate::connection::Connection;
 use crate::crypto::key_exchange::{self, KeyExchange};
@@ -19,6 +19,7 @@ use crate::messages::extensions::{Place, PointFormats, check_placement};
 use crate::messages::key_share::KeyShareEntry;
 use crate::messages::server_hello::{HelloRetryRequest, ServerHello, ServerHelloMessage};
 use crate::messages::short_bytes::SessionId;
+use crate::negotiated::EarlyData;
 use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
 use crate::registry::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion};
@@ -37,8 +38,34 @@ pub async fn connect(
     config: &ClientConfig,
     server_name: &ServerName<'static>,
 ) -> Result<Connection, Error> {
-    match handshake(peer, &config.0, server_name).await {
-        Ok(connection) => Ok(connection),
+    match handshake(peer, &config.0, server_name, &[]).await {
+        Ok((connection, _)) => Ok(connection),
+        Err(error) => Err(peer.explain(error)),
+    }
+}
+
+/// As [`connect`], and sends early data (0-RTT, section 2.3) if there is a session whose ticket allows it. Also returns
+/// how many bytes of `early_data` the server has accepted: what is behind them it has not seen, and they are never sent
+/// again.
+///
+/// All of `early_data` is sent before the server's answer, as far as the ticket's limit and a transport that does not
+/// take it for longer than the answer takes allow. With [`EarlyData::Accepted`](crate::EarlyData) in
+/// [`Connection::negotiated`] the number is that of the bytes sent, else it is 0.
+///
+/// Early data can be recorded by others and sent again, to the same server or another, and it lacks forward secrecy: it
+/// must only ask for what may be done twice (section 8). When the handshake fails the server may have seen and acted on
+/// some of it.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_early(
+    peer: &mut Peer<'_>,
+    config: &ClientConfig,
+    server_name: &ServerName<'static>,
+    early_data: &[u8],
+) -> Result<(Connection, usize), Error> {
+    match handshake(peer, &config.0, server_name, early_data).await {
+        Ok(established) => Ok(established),
         Err(error) => Err(peer.explain(error)),
     }
 }
@@ -47,12 +74,13 @@ async fn handshake(
     peer: &mut Peer<'_>,
     config: &ClientSettings,
     server_name: &ServerName<'static>,
-) -> Result<Connection, Error> {
+    early_data: &[u8],
+) -> Result<(Connection, usize), Error> {
     let session = take_session(peer, config, server_name).await;
-    let mut offer = send_client_hello(peer, config, server_name, session)?;
+    let mut offer = send_client_hello(peer, config, server_name, session, !early_data.is_empty())?;
     let offered = offer.psk.is_some() || offer.session12.is_some();
-    let mut error = match finish(peer, config, server_name, &mut offer).await {
-        Ok(connection) => return Ok(connection),
+    let mut error = match finish(peer, config, server_name, &mut offer, early_data).await {
+        Ok(established) => return Ok(established),
         Err(error) => error,
     };
     // A session that did no good is not to be tried again; a transport that failed says nothing about it. The server does not wait for a cache that takes its time,
@@ -71,12 +99,27 @@ async fn finish(
     config: &ClientSettings,
     server_name: &ServerName<'static>,
     offer: &mut Offer,
-) -> Result<Connection, Error> {
+    early_data: &[u8],
+) -> Result<(Connection, usize), Error> {
+    let sent = match &offer.early {
+        Some(early) => {
+            let may_go = early_data.len().min(early.limit);
+            peer.write_early_data(early_data.get(..may_go).unwrap_or_default())
+                .await?
+        }
+        None => 0,
+    };
     let hello = read_server_hello(peer, offer, config).await?;
-    match hello.version() {
-        ProtocolVersion::TLS13 => client13::finish(peer, config, server_name, offer, &hello).await,
-        _ => client12::finish(peer, config, server_name, offer, &hello).await,
-    }
+    let connection = match hello.version() {
+        ProtocolVersion::TLS13 => client13::finish(peer, config, server_name, offer, &hello).await?,
+        _ if offer.had_early_data => return Err(Misbehaviour::OldVersionAfterEarlyData.into()),
+        _ => client12::finish(peer, config, server_name, offer, &hello).await?,
+    };
+    let accepted = match connection.negotiated().early_data() {
+        EarlyData::Accepted => sent,
+        _ => 0,
+    };
+    Ok((connection, accepted))
 }
 
 /// What was offered, to check the answers against.
@@ -92,6 +135,10 @@ pub(super) struct Offer {
     pub(super) psk: Option<psk13::Offered>,
     /// The same for a session of TLS 1.2.
     pub(super) session12: Option<resume12::Offered>,
+    /// Early data that the server has not answered.
+    pub(super) early: Option<early13::Offered>,
+    /// Whether the first ClientHello announced early data.
+    pub(super) had_early_data: bool,
 }
 
 impl Offer {
@@ -118,6 +165,7 @@ fn send_client_hello(
     config: &ClientSettings,
     server_name: &ServerName<'static>,
     session: Option<(ClientSession, PeerVerified)>,
+    wants_early_data: bool,
 ) -> Result<Box<Offer>, Error> {
     let mut random = HandshakeRandom::new()?;
     let common = &config.common;
@@ -198,6 +246,11 @@ fn send_client_hello(
             .map(|offered| offered.session.ticket().to_vec());
         hello.extensions.session_ticket = Some(ticket.unwrap_or_default());
     }
+    let early_limit = match &psk {
+        Some(offered) if wants_early_data => early13::limit(&hello, offered),
+        _ => 0,
+    };
+    hello.extensions.early_data = early_limit > 0;
     match &psk {
         Some(offered) => psk13::send_client_hello(peer, &mut hello, offered, common.clock.now_ms())?,
         None => peer.send(&hello)?,
@@ -205,6 +258,12 @@ fn send_client_hello(
     peer.output.finish_flight()?;
     peer.output.set_legacy_version(ProtocolVersion::TLS12);
     peer.output.set_padding(common.padding);
+    let early = match &psk {
+        Some(offered) if early_limit > 0 => {
+            Some(early13::start(peer, config, &hello.random, offered, early_limit)?)
+        }
+        _ => None,
+    };
     if offers13 {
         peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
     }
@@ -218,6 +277,8 @@ fn send_client_hello(
         was_retried: false,
         psk,
         session12,
+        had_early_data: early.is_some(),
+        early,
     }))
 }
 
@@ -311,13 +372,18 @@ fn send_second_client_hello(
         return Err(Misbehaviour::BadRetryRequest("it asks for nothing new").into());
     }
     hello.extensions.cookie.clone_from(&retry.cookie);
+    if offer.early.take().is_some() {
+        // It is refused by this (section 4.1.2), and the answer must be in the clear.
+        hello.extensions.early_data = false;
+        peer.output.set_plaintext()?;
+    }
 
     peer.transcript.start(suite.hash);
     peer.transcript.restart_for_retry();
     peer.transcript.add(retry_bytes);
     // What follows in plaintext must be the answer to the ClientHello that is sent now.
     peer.input.end_of_flight()?;
-    if config.middlebox_compatibility {
+    if config.middlebox_compatibility && !offer.had_early_data {
         peer.send_change_cipher_spec()?;
     }
     // A ticket whose hash is not that of the suite can no longer be used (section 4.1.4).

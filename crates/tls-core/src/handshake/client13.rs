@@ -6,6 +6,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::chain::{choose_client_certificate, verify_server_chain};
 use super::client::Offer;
+use super::early13;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
 use super::psk13::forget_sessions;
 use super::signature::{check_certificate_verify, schemes_for_handshake, send_certificate_verify};
@@ -13,11 +14,12 @@ use crate::config::ClientSettings;
 use crate::connection::{Connection, TicketReader};
 use crate::error::{Error, Misbehaviour, Side};
 use crate::hooks::PeerChain;
-use crate::key_schedule::EarlySchedule;
+use crate::key_schedule::{EarlySchedule, Exporter};
 use crate::messages::certificate::{Certificate, CertificateRef};
 use crate::messages::certificate_request::CertificateRequest;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::encrypted_extensions::EncryptedExtensions;
+use crate::messages::end_of_early_data::EndOfEarlyData;
 use crate::messages::extensions::{Place, check_placement};
 use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
@@ -38,8 +40,13 @@ pub(super) async fn finish(
         // A server that does not take one of its tickets will hardly take another.
         forget_sessions(peer, config, server_name).await;
     }
-    let keys = agree_on_keys(peer, config, offer, hello, early)?;
-    let alpn = read_encrypted_extensions(peer, offer).await?;
+    // Without its PSK there is no early data.
+    let early_data = offer.early.take().filter(|_| resumed.is_some());
+    let mut keys = agree_on_keys(peer, config, offer, hello, early, early_data.is_some())?;
+    let (alpn, early_data) = read_encrypted_extensions(peer, offer, early_data).await?;
+    if early_data.is_none() {
+        keys.end_early_data(peer)?;
+    }
     let (server, request) = match resumed {
         Some(server) => (server, None),
         None => {
@@ -63,12 +70,16 @@ pub(super) async fn finish(
     let suite = keys.suite;
     let secrets = keys.application_secrets(peer, &config.common, &offer.hello.random);
     peer.set_read_keys(suite, &secrets.server.key_and_iv(suite.key_len()))?;
+    if early_data.is_some() {
+        peer.send(&EndOfEarlyData)?;
+        keys.end_early_data(peer)?;
+    }
     if let Some(request) = &request {
         send_certificate(peer, config, request).await?;
     }
     keys.send_finished(peer)?;
     peer.set_write_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
-    peer.flush().await?;
+    peer.flush_last_flight().await?;
 
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS13,
@@ -80,7 +91,11 @@ pub(super) async fn finish(
         resumed: server.scheme.is_none(),
         peer_chain: Some(server.chain),
         retried: offer.was_retried,
-        early_data: EarlyData::NotOffered,
+        early_data: match &early_data {
+            Some(_) => EarlyData::Accepted,
+            None if offer.had_early_data => EarlyData::Rejected,
+            None => EarlyData::NotOffered,
+        },
     };
     let sessions = config.session_cache.is_some().then(|| {
         let resumption = keys.into_resumption(peer);
@@ -94,7 +109,9 @@ pub(super) async fn finish(
         )
     });
     let connection = establish(peer, suite, secrets, negotiated, finished, server.authenticated);
-    Ok(connection.with_ticket_reader(sessions))
+    Ok(connection
+        .with_ticket_reader(sessions)
+        .with_early_data(early_data, Vec::new()))
 }
 
 /// Who the server is, from its certificate or from the session that it resumes.
@@ -139,12 +156,13 @@ fn agree_on_keys(
     offer: &Offer,
     hello: &ServerHello,
     early: EarlySchedule,
+    early_data: bool,
 ) -> Result<HandshakeKeys, Error> {
     let missing = Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE);
     let share = hello.extensions.key_share.as_ref().ok_or(missing)?;
     let shared_secret = offer.key_exchange.complete(share.group, &share.key_exchange)?;
-    // Just before the second flight, unless a second ClientHello had it (section D.4).
-    if config.middlebox_compatibility && !offer.was_retried {
+    // Just before the second flight, unless a second ClientHello or early data had it (section D.4).
+    if config.middlebox_compatibility && !offer.was_retried && !offer.had_early_data {
         peer.send_change_cipher_spec()?;
     }
     start_handshake_keys(
@@ -154,12 +172,18 @@ fn agree_on_keys(
         offer.suite()?,
         share.group,
         early,
+        early_data,
         &shared_secret,
     )
 }
 
-/// The server's answers to our extensions; returns the application protocol it chose.
-async fn read_encrypted_extensions(peer: &mut Peer<'_>, offer: &Offer) -> Result<Option<Vec<u8>>, Error> {
+/// The server's answers to our extensions; returns the application protocol it chose, and the exporter of early data
+/// where it accepts that.
+async fn read_encrypted_extensions(
+    peer: &mut Peer<'_>,
+    offer: &Offer,
+    early_data: Option<early13::Offered>,
+) -> Result<(Option<Vec<u8>>, Option<Exporter>), Error> {
     let message = peer.read::<EncryptedExtensions>().await?;
     check_placement(&message.extension_types, Place::EncryptedExtensions)?;
     offer.check_offered(&message.extension_types)?;
@@ -173,7 +197,12 @@ async fn read_encrypted_extensions(peer: &mut Peer<'_>, offer: &Offer) -> Result
     {
         return Err(Misbehaviour::NotOffered("application protocol").into());
     }
-    Ok(message.alpn)
+    let early_data = match (message.early_data, early_data) {
+        (true, Some(offered)) => Some(offered.accepted(offer.suite()?, &message)?),
+        (true, None) => return Err(Misbehaviour::IllegalParameter("early_data without its PSK").into()),
+        (false, _) => None,
+    };
+    Ok((message.alpn, early_data))
 }
 
 /// The server may ask for our certificate (section 4.3.2).

@@ -2,11 +2,14 @@
 
 use crate::config::Common;
 use crate::connection::{Connection, Epoch};
+use crate::crypto::aead::OpeningKey;
 use crate::crypto::key_exchange::SharedSecret;
 use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, Side};
 use crate::hooks::PeerVerified;
-use crate::key_schedule::{ApplicationSecrets, EarlySchedule, FinishedKey, MainSecret, ResumptionSecret};
+use crate::key_schedule::{
+    ApplicationSecrets, EarlySchedule, FinishedKey, MainSecret, ResumptionSecret, TrafficKeys,
+};
 use crate::messages::finished::Finished;
 use crate::messages::short_bytes::VerifyData;
 use crate::negotiated::Negotiated;
@@ -21,9 +24,13 @@ pub(super) struct HandshakeKeys {
     client_finished: FinishedKey,
     server_finished: FinishedKey,
     main: MainSecret,
+    /// The client's keys, which come into force after its early data.
+    after_early_data: Option<TrafficKeys>,
 }
 
-/// ClientHello...ServerHello are in the transcript: both directions go on under the handshake traffic keys.
+/// ClientHello...ServerHello are in the transcript: both directions go on under the handshake traffic keys, but for that
+/// of the client where early data may be under way, until [`HandshakeKeys::end_early_data`].
+#[expect(clippy::too_many_arguments, reason = "each is another fact of the handshake")]
 pub(super) fn start_handshake_keys(
     peer: &mut Peer<'_>,
     common: &Common,
@@ -31,6 +38,7 @@ pub(super) fn start_handshake_keys(
     suite: &'static Suite,
     group: NamedGroup,
     early: EarlySchedule,
+    early_data: bool,
     shared_secret: &SharedSecret,
 ) -> Result<HandshakeKeys, Error> {
     let schedule = early.into_handshake(shared_secret.as_bytes(), &peer.transcript.hash());
@@ -48,22 +56,43 @@ pub(super) fn start_handshake_keys(
     }
     let (client, client_finished) = schedule.client.key_and_iv_and_finished(suite.key_len());
     let (server, server_finished) = schedule.server.key_and_iv_and_finished(suite.key_len());
-    let (read, write) = match peer.side() {
-        Side::Client => (server, client),
-        Side::Server => (client, server),
-    };
-    peer.set_read_keys(suite, &read)?;
-    peer.set_write_keys(suite, &write)?;
-    Ok(HandshakeKeys {
+    match peer.side() {
+        Side::Client => peer.set_read_keys(suite, &server)?,
+        Side::Server => peer.set_write_keys(suite, &server)?,
+    }
+    let mut keys = HandshakeKeys {
         suite,
         group,
         client_finished,
         server_finished,
         main: schedule.main,
-    })
+        after_early_data: Some(client),
+    };
+    if !early_data {
+        keys.end_early_data(peer)?;
+    }
+    Ok(keys)
 }
 
 impl HandshakeKeys {
+    /// The client goes on under its handshake keys: it has sent, or we have read, the last of its early data, if any
+    /// was accepted.
+    pub(super) fn end_early_data(&mut self, peer: &mut Peer<'_>) -> Result<(), Error> {
+        match (self.after_early_data.take(), peer.side()) {
+            (Some(keys), Side::Client) => peer.set_write_keys(self.suite, &keys),
+            (Some(keys), Side::Server) => peer.set_read_keys(self.suite, &keys),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// The same for a server whose handshake is parked: the key to read with, once.
+    pub(super) fn key_after_early_data(&mut self) -> Result<Option<OpeningKey>, Error> {
+        self.after_early_data
+            .take()
+            .map(|keys| OpeningKey::new(self.suite.aead, keys.key(), *keys.iv()))
+            .transpose()
+    }
+
     /// The secrets of the data; ClientHello...server Finished are in the transcript.
     pub(super) fn application_secrets(
         &self,

@@ -4,6 +4,8 @@ mod chain;
 mod client;
 mod client12;
 mod client13;
+mod early13;
+mod early_connection;
 mod keys;
 mod keys12;
 mod psk13;
@@ -13,8 +15,9 @@ mod server12;
 mod server13;
 mod signature;
 
-pub use client::connect;
-pub use server::accept;
+pub use client::{connect, connect_early};
+pub use early_connection::{EarlyConnection, Unfinished};
+pub use server::{accept, accept_early};
 
 #[cfg(test)]
 mod server_tests;

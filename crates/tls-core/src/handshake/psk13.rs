@@ -152,6 +152,11 @@ pub(super) struct Resumed {
     /// Which of the client's identities.
     pub(super) selected: u16,
     pub(super) schedule: PskSchedule,
+    /// Bytes of early data that the ticket allows: none but with the client's first ticket, and under its own suite
+    /// (section 4.2.10).
+    pub(super) max_early_data: u32,
+    /// By how much the client's view of the ticket's age differs from ours, in milliseconds.
+    pub(super) age_difference: u64,
 }
 
 /// The hash that the binders of this ClientHello are made over (section 4.2.11.2): all messages so far without the
@@ -214,10 +219,11 @@ pub(super) async fn select_psk(
             continue;
         };
         let state = &session.state;
+        let age_difference = session.age_difference(identity.obfuscated_ticket_age, now);
         let fits = state.version == ProtocolVersion::TLS13
             && suites::suite(state.cipher_suite).is_some_and(|of| of.hash == suite.hash)
             && !state.is_expired(now)
-            && session.age_difference(identity.obfuscated_ticket_age, now) <= AGE_TOLERANCE
+            && age_difference <= AGE_TOLERANCE
             && state.server_name.as_deref() == hello.server_name()
             && state.alpn.as_deref() == alpn;
         if !fits {
@@ -227,8 +233,17 @@ pub(super) async fn select_psk(
         if !schedule.binder().verify(&binder_hash, binder) {
             return Err(Misbehaviour::BadBinder.into());
         }
-        let selected = u16::try_from(selected).unwrap_or(0);
-        return Ok(Some(Resumed { selected, schedule }));
+        let allows_early_data = selected == 0 && state.cipher_suite == suite.id;
+        return Ok(Some(Resumed {
+            selected: u16::try_from(selected).unwrap_or(0),
+            schedule,
+            max_early_data: if allows_early_data {
+                state.max_early_data
+            } else {
+                0
+            },
+            age_difference,
+        }));
     }
     Ok(None)
 }
@@ -296,7 +311,7 @@ pub(super) async fn send_new_session_tickets(
                 made_at: config.common.clock.now_ms(),
                 lifetime: config.session_lifetime,
                 age_add: u32::from_be_bytes(random.take()?),
-                max_early_data: 0,
+                max_early_data: config.max_early_data,
                 alpn: negotiated.alpn.clone(),
                 server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
@@ -312,7 +327,7 @@ pub(super) async fn send_new_session_tickets(
             age_add: session.state.age_add,
             nonce: nonce.to_vec(),
             ticket,
-            max_early_data_size: None,
+            max_early_data_size: (config.max_early_data > 0).then_some(config.max_early_data),
             extension_types: Vec::new(),
         };
         // It is no part of the transcript any more.

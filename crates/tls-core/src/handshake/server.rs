@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::early_connection::EarlyConnection;
 use super::{server12, server13};
 use crate::config::{Common, ServerConfig};
 use crate::connection::Connection;
@@ -28,6 +29,24 @@ pub async fn accept(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connec
     }
 }
 
+/// Runs the handshake up to the server's Finished, accepts early data (0-RTT, section 2.3) if the client sends some that
+/// may be accepted, and returns what can be read and written before the handshake is over.
+///
+/// Early data is accepted where [`max_early_data`](crate::ServerConfigBuilder::max_early_data) allows it, the ticket is
+/// fresh, and the [`ReplayGuard`](crate::ReplayGuard) has not seen it. Without it, and in TLS 1.2, there is nothing to
+/// read before [`EarlyConnection::resume`].
+///
+/// Cancel safe as [`accept`] is.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn accept_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<EarlyConnection, Error> {
+    match handshake_early(peer, config).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(peer.explain(error)),
+    }
+}
+
 async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connection, Error> {
     let hello = read_client_hello(peer).await?;
     let selected = select_config(peer, config, &hello).await?;
@@ -35,10 +54,29 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
     peer.output.set_padding(config.common.padding);
     match choose_version(&hello, &config.common)? {
         ProtocolVersion::TLS13 => {
-            let responded = server13::respond(peer, hello, config).await?;
+            let responded = server13::respond(peer, hello, config, false).await?;
             server13::finish(peer, responded, config).await
         }
         _ => server12::respond(peer, &hello, config).await,
+    }
+}
+
+async fn handshake_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<EarlyConnection, Error> {
+    let hello = read_client_hello(peer).await?;
+    let selected = select_config(peer, config, &hello).await?;
+    let config = selected.as_ref().unwrap_or(config);
+    peer.output.set_padding(config.0.common.padding);
+    match choose_version(&hello, &config.0.common)? {
+        ProtocolVersion::TLS13 => {
+            let responded = server13::respond(peer, hello, &config.0, true).await?;
+            // A client that is still sending early data may not read yet: it is for the caller to go on with both.
+            peer.flush_what_goes().await;
+            Ok(EarlyConnection::new(peer, responded, config))
+        }
+        _ => {
+            let connection = server12::respond(peer, &hello, &config.0).await?;
+            Ok(EarlyConnection::established(peer, connection))
+        }
     }
 }
 

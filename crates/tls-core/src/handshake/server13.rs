@@ -2,18 +2,18 @@
 
 use super::chain::choose_server_certificate;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
-use super::psk13;
 use super::server::{choose_alpn, choose_suite};
 use super::signature::{schemes_for_handshake, send_certificate_verify};
+use super::{early13, psk13};
 use crate::config::{Common, ServerSettings};
-use crate::connection::Connection;
+use crate::connection::{Connection, ReadEvent};
 use crate::crypto::hash::HashValue;
 use crate::crypto::key_exchange;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::Suite;
 use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::CertifiedKey;
-use crate::key_schedule::{ApplicationSecrets, EarlySchedule};
+use crate::key_schedule::{ApplicationSecrets, EarlySchedule, Exporter};
 use crate::messages::certificate::CertificateRef;
 use crate::messages::client_hello::{ClientHello, Compression};
 use crate::messages::encrypted_extensions::EncryptedExtensions;
@@ -22,10 +22,13 @@ use crate::messages::key_share::KeyShareEntry;
 use crate::messages::server_hello::{HelloRetryRequest, ServerExtensions, ServerHello, ServerHelloMessage};
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
+use crate::record::Input;
 use crate::registry::{ExtensionType, NamedGroup, ProtocolVersion};
+use crate::transcript::Transcript;
 
 /// Early data of a client that believes it may send some is skipped up to this many bytes, headers included: what
-/// tickets commonly allow, and what BoringSSL skips.
+/// tickets commonly allow, and what BoringSSL skips. To this comes twice what our own tickets allow: records of 27
+/// bytes and more are at most twice as long as their content.
 const SKIPPED_EARLY_DATA: usize = 16 * 1024;
 
 /// More key shares in one ClientHello than there are groups in use.
@@ -37,18 +40,23 @@ pub(super) struct Responded {
     secrets: ApplicationSecrets,
     negotiated: Box<Negotiated>,
     tickets_wanted: u8,
+    /// Early data that is under way to us.
+    early: Option<early13::Accepted>,
 }
 
-/// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished.
+/// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished. Early data is
+/// accepted if the caller can take it.
 pub(super) async fn respond(
     peer: &mut Peer<'_>,
     hello: Box<ClientHello>,
     config: &ServerSettings,
+    takes_early_data: bool,
 ) -> Result<Responded, Error> {
     check_client_hello(&hello)?;
     let suite = choose_suite(&hello, config.common.suites(ProtocolVersion::TLS13))?;
     let first_binders = psk13::first_binder_hash(&peer.transcript, &hello, suite);
     peer.transcript.start(suite.hash);
+    let first_had_early_data = hello.extensions.early_data;
     let Answerable {
         hello,
         binder_hash,
@@ -57,6 +65,12 @@ pub(super) async fn respond(
     } = retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
     let resumed = psk13::select_psk(peer, &hello, binder_hash, suite, alpn.as_deref(), config).await?;
+    let early = match &resumed {
+        Some(resumed) if takes_early_data && !retried => {
+            early13::admit(peer, &hello, resumed, suite, config).await?
+        }
+        _ => None,
+    };
     let chosen = match &resumed {
         Some(_) => None,
         None => {
@@ -66,9 +80,16 @@ pub(super) async fn respond(
     };
 
     let was_resumed = resumed.is_some();
-    let keys = send_server_hello(peer, &hello, suite, group, retried, resumed, &config.common)?;
+    let choice = Choice {
+        suite,
+        group,
+        retried,
+        resumed,
+        early_data: early.is_some(),
+    };
+    let keys = send_server_hello(peer, &hello, choice, &config.common)?;
     let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
-    send_encrypted_extensions(peer, &hello, alpn.as_deref(), tickets_wanted)?;
+    send_encrypted_extensions(peer, &hello, alpn.as_deref(), early.is_some(), tickets_wanted)?;
     if let Some((certified, scheme)) = &chosen {
         send_certificate(peer, &hello, certified)?;
         send_certificate_verify(peer, Side::Server, certified, *scheme).await?;
@@ -87,10 +108,10 @@ pub(super) async fn respond(
         server_name: hello.server_name().map(str::to_owned),
         peer_chain: None,
         retried,
-        early_data: if hello.extensions.early_data {
-            EarlyData::Rejected
-        } else {
-            EarlyData::NotOffered
+        early_data: match &early {
+            Some(_) => EarlyData::Accepted,
+            None if first_had_early_data => EarlyData::Rejected,
+            None => EarlyData::NotOffered,
         },
     });
     Ok(Responded {
@@ -98,7 +119,33 @@ pub(super) async fn respond(
         secrets,
         negotiated,
         tickets_wanted,
+        early,
     })
+}
+
+/// For a caller that takes early data, and writes before the handshake is over.
+impl Responded {
+    pub(super) fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// The exporter of the early data that was accepted.
+    pub(super) fn early_exporter(&self) -> Option<&Exporter> {
+        self.early.as_ref().map(|early| &early.exporter)
+    }
+
+    /// The next piece of early data, which is then lent by the input; [`ReadEvent::Closed`] at its end, or where none
+    /// was accepted.
+    pub(super) fn read_early_data(
+        &mut self,
+        input: &mut Input,
+        transcript: &mut Transcript,
+    ) -> Result<ReadEvent, Error> {
+        match &mut self.early {
+            Some(early) => early.read(input, transcript, &mut self.keys),
+            None => Ok(ReadEvent::Closed),
+        }
+    }
 }
 
 /// Waits for the client's Finished.
@@ -108,26 +155,35 @@ pub(super) async fn finish(
     config: &ServerSettings,
 ) -> Result<Connection, Error> {
     let Responded {
-        keys,
+        mut keys,
         secrets,
         negotiated,
         tickets_wanted,
+        early,
     } = responded;
     let suite = keys.suite;
+    let (early_exporter, unread) = match early {
+        Some(mut early) => {
+            let unread = early.read_rest(peer, &mut keys).await?;
+            (Some(early.exporter), unread)
+        }
+        None => (None, Vec::new()),
+    };
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
     if tickets_wanted > 0 {
         let resumption = keys.into_resumption(peer);
         psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &resumption, config).await?;
     }
-    Ok(establish(
+    let connection = establish(
         peer,
         suite,
         secrets,
         *negotiated,
         finished,
         Authenticated::Anonymous,
-    ))
+    );
+    Ok(connection.with_early_data(early_exporter, unread))
 }
 
 /// What TLS 1.3 asks of every ClientHello with certificates and (EC)DHE (sections 4.1.2, 4.2.9
@@ -186,7 +242,7 @@ async fn retry_if_no_usable_share(
     {
         if hello.extensions.early_data {
             // Undecryptable records until the client's second flight (section 4.2.10).
-            peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
+            peer.input.set_skip_early_data(Some(skipped_early_data(config)));
         }
         return Ok(Answerable {
             hello,
@@ -205,7 +261,7 @@ async fn retry_if_no_usable_share(
     };
     send_hello_retry_request(peer, &hello, suite, group)?;
     if hello.extensions.early_data {
-        peer.input.set_skip_early_data(Some(SKIPPED_EARLY_DATA));
+        peer.input.set_skip_early_data(Some(skipped_early_data(config)));
     }
     let (second, message) = peer.read_unhashed::<ClientHello>().await?;
     let second = Box::new(second);
@@ -220,6 +276,11 @@ async fn retry_if_no_usable_share(
         group,
         retried: true,
     })
+}
+
+fn skipped_early_data(config: &ServerSettings) -> usize {
+    let ours = usize::try_from(config.max_early_data).unwrap_or(usize::MAX);
+    SKIPPED_EARLY_DATA.saturating_add(ours.saturating_mul(2))
 }
 
 fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
@@ -293,16 +354,29 @@ fn check_second_client_hello(
     }
 }
 
-/// ServerHello (section 4.1.3); what follows goes under the handshake keys.
-fn send_server_hello(
-    peer: &mut Peer<'_>,
-    hello: &ClientHello,
+/// What the ServerHello says.
+struct Choice {
     suite: &'static Suite,
     group: NamedGroup,
     retried: bool,
     resumed: Option<psk13::Resumed>,
+    early_data: bool,
+}
+
+/// ServerHello (section 4.1.3); what follows goes under the handshake keys.
+fn send_server_hello(
+    peer: &mut Peer<'_>,
+    hello: &ClientHello,
+    choice: Choice,
     common: &Common,
 ) -> Result<HandshakeKeys, Error> {
+    let Choice {
+        suite,
+        group,
+        retried,
+        resumed,
+        early_data,
+    } = choice;
     let theirs = key_share(hello, group).ok_or(Misbehaviour::MissingExtension(ExtensionType::KEY_SHARE))?;
     let (key_exchange, shared_secret) = key_exchange::respond(group, &theirs.key_exchange)?;
     peer.send(&ServerHelloMessage::Hello(ServerHello {
@@ -325,7 +399,16 @@ fn send_server_hello(
         Some(resumed) => resumed.schedule.into_early(),
         None => EarlySchedule::without_psk(suite.hash),
     };
-    start_handshake_keys(peer, common, &hello.random, suite, group, early, &shared_secret)
+    start_handshake_keys(
+        peer,
+        common,
+        &hello.random,
+        suite,
+        group,
+        early,
+        early_data,
+        &shared_secret,
+    )
 }
 
 /// After our first message, for a client that wants to look like TLS 1.2 (section D.4).
@@ -340,6 +423,7 @@ fn send_encrypted_extensions(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     alpn: Option<&[u8]>,
+    early_data: bool,
     tickets: u8,
 ) -> Result<(), Error> {
     peer.send(&EncryptedExtensions {
@@ -347,6 +431,7 @@ fn send_encrypted_extensions(
         ticket_request: hello.extensions.ticket_request.map(|_| tickets),
         server_name: hello.server_name().is_some(),
         alpn: alpn.map(<[u8]>::to_vec),
+        early_data,
         ..EncryptedExtensions::default()
     })
 }

@@ -83,6 +83,7 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
         suite,
         share.group,
         EarlySchedule::without_psk(suite.hash),
+        false,
         &secret,
     )?;
     peer.read::<EncryptedExtensions>().await?;

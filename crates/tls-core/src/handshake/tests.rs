@@ -205,6 +205,7 @@ async fn follow(
         suite,
         group,
         EarlySchedule::without_psk(suite.hash),
+        false,
         &secret,
     )?;
     for step in script {

@@ -67,7 +67,6 @@ impl PskSchedule {
     }
 
     /// The secrets of 0-RTT: the client's traffic secret and the early exporter. The hash is that of the ClientHello.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for 0-RTT, which does not exist yet"))]
     pub(crate) fn early_secrets(&self, transcript_hash: &HashValue) -> (TrafficSecret, Exporter) {
         let hash = self.hash;
         let expander = Expander::new(hash, &self.early);

@@ -6,10 +6,6 @@ use crate::wire::{BadBytes, Reader};
 use super::Message;
 
 /// The last message under the client's early traffic keys. It is empty.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "early data is not sent or accepted yet")
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EndOfEarlyData;
 

@@ -287,9 +287,10 @@ impl Input {
         self.plaintext_alerts = allow;
     }
 
-    /// Lets data through from here on: before the peer's Finished even a record without content is refused.
-    pub(crate) fn allow_application_data(&mut self) {
-        self.application_data = true;
+    /// Whether data is let through from here on: after the peer's Finished, and on a server early data before it
+    /// (section 2.3). Otherwise even a record without content is refused.
+    pub(crate) fn allow_application_data(&mut self, allow: bool) {
+        self.application_data = allow;
     }
 
     /// Skips up to so many bytes of records that cannot be decrypted, until one can: early data that we rejected

@@ -72,6 +72,14 @@ impl Output {
         Ok(())
     }
 
+    /// Goes back to records without protection: a client whose early data ends with a HelloRetryRequest
+    /// (section 4.1.4). What is queued goes out as it is.
+    pub(crate) fn set_plaintext(&mut self) -> Result<(), Error> {
+        self.finish_flight()?;
+        self.protection = WriteProtection::plaintext();
+        Ok(())
+    }
+
     /// Whether the key is near the end of what it may protect (section 5.5). In TLS 1.2 it cannot be replaced: no
     /// more data is taken, but a few alerts are.
     pub(crate) fn needs_key_update(&self) -> bool {

@@ -30,7 +30,7 @@ fn opening(algorithm: AeadAlgorithm) -> OpeningKey {
 fn input(algorithm: AeadAlgorithm) -> Input {
     let mut input = Input::new();
     input.set_keys(opening(algorithm)).unwrap();
-    input.allow_application_data();
+    input.allow_application_data(true);
     input
 }
 

@@ -37,7 +37,7 @@ fn pair_of(algorithm: AeadAlgorithm) -> (Output, Input) {
     let (mut output, mut input) = (Output::new(), Input::new());
     output.set_keys12(sealing(algorithm), u64::MAX).unwrap();
     input.set_keys12(opening(algorithm)).unwrap();
-    input.allow_application_data();
+    input.allow_application_data(true);
     (output, input)
 }
 
@@ -162,7 +162,7 @@ fn change_cipher_spec_stands_between_plaintext_and_keys() {
                         Incoming::ChangeCipherSpec => {
                             found.push(0);
                             input.set_keys12(opening(algorithm)).unwrap();
-                            input.allow_application_data();
+                            input.allow_application_data(true);
                         }
                         Incoming::Handshake(message) => {
                             input.set_change_cipher_spec(ChangeCipherSpec::Deliver);
