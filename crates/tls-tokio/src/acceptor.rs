@@ -58,6 +58,12 @@ impl TlsAcceptor {
         self
     }
 
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
     /// Runs a handshake with the client at the other end.
     ///
     /// Not cancel safe: dropping the future drops the stream, and so closes it.

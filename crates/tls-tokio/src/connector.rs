@@ -53,6 +53,12 @@ impl TlsConnector {
         self
     }
 
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
     /// Runs a handshake with the server of this name or address.
     ///
     /// Not cancel safe: dropping the future drops the stream, and so closes it.

@@ -51,12 +51,12 @@ fn more_than_the_ticket_allows_ends_the_handshake() {
         meet(&client, &server);
         let (_, flight) = early_client(&greedy(&client, 2000), &[1; 1001]);
         let mut theirs = early_server(&server, &flight);
+        theirs.transmit();
         if reads {
             let first = read(theirs.early().unwrap()).unwrap_err();
             let again = read(theirs.early().unwrap()).unwrap_err();
             assert_eq!(first.to_string(), again.to_string());
         }
-        theirs.transmit();
         theirs.resume();
         let error = theirs.advance().unwrap_err();
         assert!(matches!(

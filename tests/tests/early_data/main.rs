@@ -11,6 +11,7 @@
 mod limits;
 mod memory;
 mod replay;
+mod stream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
