@@ -18,10 +18,13 @@ pub struct FullHandshake {
     pub tickets: bool,
 }
 
+/// Nanoseconds of CPU time of each side.
 #[derive(Default)]
-struct CpuMeter {
-    client: f64,
-    server: f64,
+pub struct CpuMeter {
+    /// The client's.
+    pub client: f64,
+    /// The server's.
+    pub server: f64,
 }
 
 impl Meter for CpuMeter {
@@ -62,6 +65,7 @@ impl Work for FullHandshake {
             suite: Suite::Aes128Gcm,
             groups: self.groups,
             tickets: self.tickets,
+            resumption: None,
         }
     }
 

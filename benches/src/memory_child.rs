@@ -54,6 +54,7 @@ fn answer<S: Stack>(question: &Question, counters: &Counters) -> Option<[f64; 6]
         suite: Suite::Aes128Gcm,
         groups: &[group],
         tickets: false,
+        resumption: None,
     };
     let stack = S::new(&setup)?;
     // What is made once for all connections is not theirs.
