@@ -285,8 +285,9 @@ pub(super) async fn send_new_session_tickets(
     resumption: &ResumptionSecret,
     config: &ServerSettings,
 ) -> Result<(), Error> {
+    // One draw is enough for six that are sealed.
+    let mut random = HandshakeRandom::new()?;
     for number in 0..count {
-        let mut random = HandshakeRandom::new()?;
         let nonce = [number];
         let session = ServerSession {
             state: SessionState {
@@ -348,7 +349,7 @@ async fn make_ticket(
                 .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
                 .await;
             let key = unless_failed("TicketKeys", key)?;
-            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes)
+            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes, random)
         }
     }
 }
