@@ -18,13 +18,10 @@ pub struct FullHandshake {
     pub tickets: bool,
 }
 
-/// Nanoseconds of CPU time of each side.
 #[derive(Default)]
-pub struct CpuMeter {
-    /// The client's.
-    pub client: f64,
-    /// The server's.
-    pub server: f64,
+struct CpuMeter {
+    client: f64,
+    server: f64,
 }
 
 impl Meter for CpuMeter {
