@@ -70,6 +70,7 @@ impl Work for InMemory {
             suite: self.suite,
             groups: &[Group::X25519],
             tickets: false,
+            resumption: None,
         }
     }
 

@@ -22,7 +22,7 @@ const HANDSHAKE: usize = 130;
 /// EncryptedExtensions and Certificate, CertificateVerify, Finished.
 const MESSAGES: [usize; 4] = [300, 910, 79, 36];
 /// Bytes of an HkdfLabel with a transcript hash, and without.
-const INFO: [usize; 2] = [54, 19];
+pub(crate) const INFO: [usize; 2] = [54, 19];
 
 /// The server's key, and signatures for the client to verify.
 pub struct Floor {
@@ -161,11 +161,11 @@ impl Floor {
     }
 }
 
-fn expand(key: &hmac::Key, info: usize) -> hmac::Tag {
+pub(crate) fn expand(key: &hmac::Key, info: usize) -> hmac::Tag {
     black_box(hmac::sign(key, &[5; 64][..info]))
 }
 
-fn agree(key: &PrivateKey, public: &[u8], secret: &mut Vec<u8>) {
+pub(crate) fn agree(key: &PrivateKey, public: &[u8], secret: &mut Vec<u8>) {
     agreement::agree(
         key,
         UnparsedPublicKey::new(&X25519, public),

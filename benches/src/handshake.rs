@@ -62,6 +62,7 @@ impl Work for FullHandshake {
             suite: Suite::Aes128Gcm,
             groups: self.groups,
             tickets: self.tickets,
+            resumption: None,
         }
     }
 

@@ -154,6 +154,7 @@ fn setup(identity: &Identity) -> Setup<'_> {
         suite: Suite::Aes128Gcm,
         groups: &[Group::X25519],
         tickets: false,
+        resumption: None,
     }
 }
 

@@ -5,9 +5,10 @@ use tls_benches::bulk::InMemory;
 use tls_benches::handshake::FullHandshake;
 use tls_benches::identity::{Identity, KeyKind};
 use tls_benches::loopback::{PingPong, Transfer};
+use tls_benches::resumed::ResumedHandshake;
 use tls_benches::rounds::{Effort, Outcome, Work, measure};
 use tls_benches::stack::Group::{X25519, X25519MlKem768};
-use tls_benches::stack::{Suite, Version};
+use tls_benches::stack::{Resumption, Suite, Version};
 use tls_benches::{memory, table};
 
 const USAGE: &str = "tls-benches [--quick] [--rounds N] [FILTER...]";
@@ -87,6 +88,15 @@ impl Run {
                 groups: &[X25519],
                 tickets: false,
             });
+        }
+        for way in [
+            Resumption::Tickets(1),
+            Resumption::Tickets(2),
+            Resumption::OldTicket,
+            Resumption::RenewedTicket,
+            Resumption::SessionId,
+        ] {
+            self.work(&ResumedHandshake { way });
         }
         for suite in [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
             self.work(&InMemory {

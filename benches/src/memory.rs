@@ -35,6 +35,8 @@ pub struct Question {
     pub server: bool,
     /// X25519MLKEM768 rather than X25519.
     pub hybrid: bool,
+    /// Resumed handshakes of TLS 1.3, each with a new ticket, rather than full ones without.
+    pub resumed: bool,
     /// How many.
     pub connections: usize,
 }
@@ -42,7 +44,7 @@ pub struct Question {
 impl Question {
     /// From arguments; `None` if they are something else.
     pub fn parse(arguments: &[String]) -> Option<Self> {
-        let [ours, idle, stream, tls12, server, hybrid, connections] = arguments else {
+        let [ours, idle, stream, tls12, server, hybrid, resumed, connections] = arguments else {
             return None;
         };
         Some(Self {
@@ -52,11 +54,12 @@ impl Question {
             tls12: tls12.parse().ok()?,
             server: server.parse().ok()?,
             hybrid: hybrid.parse().ok()?,
+            resumed: resumed.parse().ok()?,
             connections: connections.parse().ok()?,
         })
     }
 
-    fn arguments(&self) -> [String; 7] {
+    fn arguments(&self) -> [String; 8] {
         let flags = [
             self.ours,
             self.idle,
@@ -64,10 +67,11 @@ impl Question {
             self.tls12,
             self.server,
             self.hybrid,
+            self.resumed,
         ];
-        let [ours, idle, stream, tls12, server, hybrid] = flags.map(|flag| flag.to_string());
+        let [ours, idle, stream, tls12, server, hybrid, resumed] = flags.map(|flag| flag.to_string());
         let connections = self.connections.to_string();
-        [ours, idle, stream, tls12, server, hybrid, connections]
+        [ours, idle, stream, tls12, server, hybrid, resumed, connections]
     }
 
     /// The numbers that the process answers; `None` if the stack does not exist.
@@ -99,13 +103,14 @@ impl Question {
     }
 }
 
-/// Allocations per full handshake and side, from making the connection to dropping it.
+/// Allocations per handshake and side, from making the connection to dropping it.
 pub fn allocations(program: &Program, effort: Effort) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for (version, hybrid) in [
-        (Version::Tls13, false),
-        (Version::Tls13, true),
-        (Version::Tls12, false),
+    for (version, hybrid, resumed) in [
+        (Version::Tls13, false, false),
+        (Version::Tls13, true, false),
+        (Version::Tls12, false, false),
+        (Version::Tls13, false, true),
     ] {
         let ask = |ours| {
             let connections = effort.repeat(HANDSHAKES);
@@ -116,14 +121,20 @@ pub fn allocations(program: &Program, effort: Effort) -> Vec<Outcome> {
                 tls12: version == Version::Tls12,
                 server: false,
                 hybrid,
+                resumed,
                 connections,
             }
             .ask(program)
         };
         let (ours, rustls, check) = (ask(true), ask(false), ask(false));
         let group = if hybrid { "X25519MLKEM768" } else { "X25519" };
+        let how = if resumed { "resumed " } else { "" };
+        let new = if resumed { ", 1 new ticket" } else { "" };
         let mut row = |index, what: &str, unit| {
-            let work = format!("allocations per handshake {}{group}, {what}", version.label());
+            let work = format!(
+                "allocations per handshake {how}{}{group}{new}, {what}",
+                version.label()
+            );
             outcomes.extend(compare(Row::new(work, unit), &ours, &rustls, &check, index));
         };
         row(1, "client, C included", Unit::Count);
@@ -155,6 +166,7 @@ pub fn idle(program: &Program, effort: Effort) -> Vec<Outcome> {
                 tls12: version == Version::Tls12,
                 server,
                 hybrid: false,
+                resumed: false,
                 connections,
             }
             .ask(program)
@@ -257,6 +269,7 @@ mod tests {
             tls12: true,
             server: true,
             hybrid: false,
+            resumed: true,
             connections: 7,
         };
         assert_eq!(Question::parse(&question.arguments()), Some(question));

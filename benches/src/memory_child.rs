@@ -13,10 +13,11 @@ use crate::identity::{Identity, KeyKind};
 use crate::loopback::{ping, pong, tcp_pair};
 use crate::memory::{COUNTERS, Question};
 use crate::ours::Ours;
+use crate::resumed::ResumedHandshake;
 use crate::rustls_stack::Rustls;
 use crate::stack::{
-    ClientConnection, Connection, Group, Meter, NoMeter, ServerConnection, Setup, Stack, Suite, Version,
-    handshake,
+    ClientConnection, Connection, Group, Meter, NoMeter, Resumption, ServerConnection, Setup, Stack, Suite,
+    Version, handshake,
 };
 
 /// Answers the question in the arguments with numbers on one line: see [`Question`].
@@ -44,7 +45,7 @@ fn answer<S: Stack>(question: &Question, counters: &Counters) -> Option<[f64; 6]
     } else {
         Group::X25519
     };
-    let setup = Setup {
+    let full = Setup {
         identity: &identity,
         version: if question.tls12 {
             Version::Tls12
@@ -54,6 +55,12 @@ fn answer<S: Stack>(question: &Question, counters: &Counters) -> Option<[f64; 6]
         suite: Suite::Aes128Gcm,
         groups: &[group],
         tickets: false,
+        resumption: None,
+    };
+    let setup = if question.resumed {
+        ResumedHandshake::setup_of(Resumption::Tickets(1), &identity)
+    } else {
+        full
     };
     let stack = S::new(&setup)?;
     // What is made once for all connections is not theirs.
@@ -76,6 +83,7 @@ fn allocations<S: Stack>(stack: &S, question: &Question, counters: &Counters) ->
     };
     for _ in 0..question.connections {
         let (client, server) = handshake(stack, &mut meter);
+        assert!(client.is_resumed() == question.resumed && server.is_resumed() == question.resumed);
         meter.client(|| drop(client));
         meter.server(|| drop(server));
     }

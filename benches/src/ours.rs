@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tls_core::{
-    CertifiedKey, CipherSuite, ClientConfig, Driver, NamedGroup, NoSessions, Progress, ProtocolVersion,
-    RootStore, ServerConfig, SignatureScheme,
+    Answer, CertifiedKey, CipherSuite, ClientConfig, ClientSessionCache, ConnectionContext, Driver,
+    NamedGroup, NoSessions, Progress, ProtocolVersion, RootStore, ServerConfig, SessionKey, SignatureScheme,
 };
-use tls_tokio::{TlsAcceptor, TlsConnector, TlsStream};
+use tls_tokio::{MemorySessionCache, MemorySessionStore, TlsAcceptor, TlsConnector, TlsStream};
 use tokio::net::TcpStream;
 
 use crate::identity::{KeyKind, SERVER_NAME};
-use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite, Version};
+use crate::stack::{Connection, Group, Handshake, Resumption, Setup, Stack, Suite, Version};
 
 /// Our stack, configured.
 pub struct Ours {
@@ -50,11 +50,18 @@ impl Stack for Ours {
             .groups(groups())
             .key_shares(groups());
         let mut server = ServerConfig::builder();
-        if setup.tickets {
+        match setup.resumption {
+            Some(way) => {
+                client = client.session_cache(Arc::new(MemorySessionCache::default()));
+                server = match way {
+                    Resumption::Tickets(count) => server.tickets(count),
+                    Resumption::OldTicket | Resumption::RenewedTicket => server,
+                    Resumption::SessionId => server.session_store(Arc::new(MemorySessionStore::default())),
+                };
+            }
             // A client that wants tickets, and keeps none.
-            client = client.session_cache(Arc::new(NoSessions));
-        } else {
-            server = server.tickets(0);
+            None if setup.tickets => client = client.session_cache(Arc::new(NoSessions)),
+            None => server = server.tickets(0),
         }
         if setup.identity.kind == KeyKind::Rsa2048 {
             // What is ours by preference anyway, and all that rustls offers here.
@@ -81,6 +88,10 @@ impl Stack for Ours {
 
     fn client(&self) -> Running {
         let mut client = Running::new(Driver::client(&self.client, self.name.clone()));
+        client.sessions = self
+            .client
+            .sessions()
+            .map(|cache| (Arc::clone(cache), self.client.session_key(&self.name)));
         client.advance();
         client
     }
@@ -128,11 +139,17 @@ fn suite(setup: &Setup<'_>) -> CipherSuite {
 pub struct Running {
     driver: Driver,
     done: bool,
+    /// Where a client keeps what it can resume.
+    sessions: Option<(Arc<dyn ClientSessionCache>, SessionKey)>,
 }
 
 impl Running {
     fn new(driver: Driver) -> Self {
-        Self { driver, done: false }
+        Self {
+            driver,
+            done: false,
+            sessions: None,
+        }
     }
 
     fn advance(&mut self) {
@@ -157,7 +174,19 @@ impl Handshake for Running {
     }
 
     fn into_connection(self) -> tls_core::Connection {
-        self.driver.into_connection().unwrap()
+        let mut connection = self.driver.into_connection().unwrap();
+        if let Some((cache, key)) = &self.sessions {
+            // What tls-tokio does when the application reads.
+            while connection.reader.has_buffered() {
+                connection.reader.process().unwrap();
+            }
+            let context = ConnectionContext::new();
+            while let Some(session) = connection.reader.take_session() {
+                assert!(matches!(cache.put(key, session, &context), Answer::Now(Ok(()))));
+            }
+            connection.reader.release_if_idle();
+        }
+        connection
     }
 }
 
@@ -192,5 +221,9 @@ impl Connection for tls_core::Connection {
         // What a driver does when its transport has nothing more.
         self.reader.release_if_idle();
         total
+    }
+
+    fn is_resumed(&self) -> bool {
+        self.negotiated().is_resumed()
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption as Sessions, Tls12Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
-use rustls::server::NoServerSessionStorage;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache};
+use rustls::{
+    ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::identity::{KeyKind, SERVER_NAME};
-use crate::stack::{Connection, Group, Handshake, Setup, Stack, Suite, Version};
+use crate::stack::{Connection, Group, Handshake, Resumption, Setup, Stack, Suite, Version};
 
 /// rustls, configured.
 pub struct Rustls {
@@ -40,7 +43,13 @@ impl Stack for Rustls {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        client.resumption = Resumption::disabled();
+        client.resumption = match setup.resumption {
+            None => Sessions::disabled(),
+            Some(Resumption::SessionId) => {
+                Sessions::default().tls12_resumption(Tls12Resumption::SessionIdOnly)
+            }
+            Some(_) => Sessions::default(),
+        };
         client.require_ems = true;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
@@ -49,10 +58,29 @@ impl Stack for Rustls {
             .with_single_cert(setup.identity.chain.clone(), setup.identity.key.clone_key())
             .unwrap();
         server.require_ems = true;
-        if !setup.tickets {
-            // None are sent in TLS 1.2 unless a ticketer is given.
-            server.send_tls13_tickets = 0;
-            server.session_storage = Arc::new(NoServerSessionStorage {});
+        match setup.resumption {
+            Some(way) => {
+                server.session_storage = match way {
+                    Resumption::SessionId => ServerSessionMemoryCache::new(20_000),
+                    _ => Arc::new(NoServerSessionStorage {}),
+                };
+                let ticketer = aws_lc_rs::Ticketer::new().unwrap();
+                match way {
+                    Resumption::Tickets(count) => {
+                        server.ticketer = ticketer;
+                        server.send_tls13_tickets = count.into();
+                    }
+                    Resumption::OldTicket => server.ticketer = Arc::new(OneTicket::of(ticketer)),
+                    Resumption::RenewedTicket => server.ticketer = ticketer,
+                    Resumption::SessionId => {}
+                }
+            }
+            None if setup.tickets => {}
+            None => {
+                // None are sent in TLS 1.2 unless a ticketer is given.
+                server.send_tls13_tickets = 0;
+                server.session_storage = Arc::new(NoServerSessionStorage {});
+            }
         }
         Some(Self {
             client: Arc::new(client),
@@ -78,6 +106,45 @@ impl Stack for Rustls {
 
     async fn accept(&self, io: TcpStream) -> Self::ServerStream {
         TlsAcceptor::from(self.server.clone()).accept(io).await.unwrap()
+    }
+}
+
+/// Makes one ticket and opens it for ever: rustls asks whether it is enabled before it promises a ticket of TLS 1.2,
+/// but not before it opens one.
+#[derive(Debug)]
+struct OneTicket {
+    ticketer: Arc<dyn ProducesTickets>,
+    is_made: AtomicBool,
+}
+
+impl OneTicket {
+    fn of(ticketer: Arc<dyn ProducesTickets>) -> Self {
+        Self {
+            ticketer,
+            is_made: AtomicBool::new(false),
+        }
+    }
+}
+
+impl ProducesTickets for OneTicket {
+    fn enabled(&self) -> bool {
+        !self.is_made.load(Ordering::Relaxed)
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.ticketer.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        assert!(
+            !self.is_made.swap(true, Ordering::Relaxed),
+            "it was said that no ticket is made any more"
+        );
+        self.ticketer.encrypt(plain)
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.ticketer.decrypt(cipher)
     }
 }
 
@@ -178,6 +245,10 @@ macro_rules! side {
                     }
                 }
                 total
+            }
+
+            fn is_resumed(&self) -> bool {
+                self.handshake_kind() == Some(HandshakeKind::Resumed)
             }
         }
     };

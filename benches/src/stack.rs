@@ -57,8 +57,24 @@ pub struct Setup<'a> {
     pub suite: Suite,
     /// The groups of both sides, in order of preference. In TLS 1.3 the client sends a key share for each.
     pub groups: &'a [Group],
-    /// Whether the server sends tickets (as many as it does by default). The client never resumes.
+    /// Whether the server sends tickets (as many as it does by default) to a client that never resumes.
     pub tickets: bool,
+    /// How all handshakes but the first are resumed; `None` if none is.
+    pub resumption: Option<Resumption>,
+}
+
+/// A way to resume sessions. The client keeps them in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// TLS 1.3, psk_dhe_ke, with stateless tickets: each handshake, resumed ones too, brings so many new ones.
+    Tickets(u8),
+    /// TLS 1.2 by ticket (RFC 5077), with a server that issues no new one in a resumed handshake.
+    OldTicket,
+    /// TLS 1.2 by ticket, with a server that does what it does by default: rustls issues a new one each time, we
+    /// never do.
+    RenewedTicket,
+    /// TLS 1.2 by session id, with a server that keeps the sessions in memory.
+    SessionId,
 }
 
 /// One TLS implementation, configured.
@@ -106,6 +122,8 @@ pub trait Connection {
     /// Takes all of `wire`, which holds whole records, and reads all plaintext of it into `buffer`, as a
     /// reader would: again and again from the buffer's start. Returns the number of bytes of plaintext.
     fn receive(&mut self, wire: &[u8], buffer: &mut [u8]) -> usize;
+    /// Whether the handshake resumed a session.
+    fn is_resumed(&self) -> bool;
 }
 
 /// The connection type of a stack's client.

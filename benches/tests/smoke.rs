@@ -36,6 +36,10 @@ fn a_quick_run_prints_every_kind_of_row_with_values_for_both_stacks() {
     for row in [
         "handshake TLS 1.2 X25519, client",
         "handshake TLS 1.2 X25519, RSA-2048, server",
+        "handshake resumed X25519, 1 new ticket, server",
+        "handshake resumed TLS 1.2 by ticket, no new ticket, client",
+        "handshake resumed TLS 1.2 by session id, client",
+        "allocations per handshake resumed X25519, 1 new ticket, client, Rust's",
     ] {
         assert!(
             rows.iter().any(|cells| cells[1] == row),

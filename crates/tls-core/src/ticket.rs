@@ -5,7 +5,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::crypto::random;
+use crate::crypto::random::HandshakeRandom;
 use crate::crypto::ticket_seal::{self, KEY_LEN, NONCE_LEN, TAG_LEN};
 
 /// Bytes of the id of a key.
@@ -35,20 +35,20 @@ impl Purpose {
 /// Bytes of each label.
 const LABEL_LEN: usize = 16;
 
-/// Seals. `None` if it would be longer than [`MAX_SEALED`], or there are no random bytes: then the client gets no
-/// ticket.
+/// Seals, with a nonce from `random`. `None` if it would be longer than [`MAX_SEALED`], or there are no random bytes:
+/// then the client gets no ticket.
 pub(crate) fn seal(
     purpose: Purpose,
     key_id: &[u8; KEY_ID_LEN],
     secret: &[u8; KEY_LEN],
     plaintext: &[u8],
+    random: &mut HandshakeRandom,
 ) -> Option<Vec<u8>> {
     let len = plaintext.len().checked_add(OVERHEAD)?;
     if len > MAX_SEALED {
         return None;
     }
-    let mut nonce = [0; NONCE_LEN];
-    random::fill(&mut nonce).ok()?;
+    let nonce = random.take::<NONCE_LEN>().ok()?;
     let mut sealed = Vec::with_capacity(len);
     sealed.extend_from_slice(key_id);
     sealed.extend_from_slice(&nonce);
@@ -96,8 +96,13 @@ mod tests {
     const ID: [u8; 16] = [1; 16];
     const SECRET: [u8; 32] = [2; 32];
 
+    fn seal_any(plaintext: &[u8]) -> Option<Vec<u8>> {
+        let mut random = HandshakeRandom::new().unwrap();
+        seal(Purpose::Ticket, &ID, &SECRET, plaintext, &mut random)
+    }
+
     fn ticket(plaintext: &[u8]) -> Vec<u8> {
-        seal(Purpose::Ticket, &ID, &SECRET, plaintext).unwrap()
+        seal_any(plaintext).unwrap()
     }
 
     fn opened(sealed: &[u8]) -> Option<Vec<u8>> {
@@ -117,6 +122,9 @@ mod tests {
 
     #[test]
     fn no_two_tickets_are_alike() {
+        let mut random = HandshakeRandom::new().unwrap();
+        let mut of_one_draw = || seal(Purpose::Ticket, &ID, &SECRET, b"session", &mut random);
+        assert_ne!(of_one_draw(), of_one_draw());
         assert_ne!(ticket(b"session"), ticket(b"session"));
     }
 
@@ -153,6 +161,6 @@ mod tests {
         let longest = vec![0; MAX_SEALED - OVERHEAD];
         assert_eq!(opened(&ticket(&longest)), Some(longest.clone()));
         let longer = vec![0; longest.len() + 1];
-        assert!(seal(Purpose::Ticket, &ID, &SECRET, &longer).is_none());
+        assert!(seal_any(&longer).is_none());
     }
 }

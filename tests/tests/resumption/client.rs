@@ -1,7 +1,7 @@
 //! What a client offers, and to whom.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tls_core::{
     AlertDescription, Answer, CertificateError, ConnectionContext, PeerVerified, PeerVerifier,
@@ -11,7 +11,7 @@ use tls_tests::hello::Hello;
 use tls_tests::pair::{self, NAME, Pair, certified, identity, name};
 use tls_tests::pki::{Authority, KeyType};
 
-use crate::{Bag, client, client_hellos, first_flight, is_resumed, keep, meet, offers_psk, server};
+use crate::{Bag, Time, client, client_hellos, first_flight, is_resumed, keep, meet, offers_psk, server};
 
 #[test]
 fn configurations_that_differ_in_whom_they_trust_or_what_they_are_share_no_sessions() {
@@ -111,6 +111,79 @@ fn the_chain_of_a_session_is_verified_again_before_it_is_used() {
     let outcome = Pair::new(&client, &server).run();
     assert!(!offers_psk(&client_hellos(&outcome)[0]));
     let _ = outcome.refused_by(Side::Client, AlertDescription::ACCESS_DENIED);
+}
+
+/// Trusts everybody, counts how often it had to look, and may say that once is enough.
+#[derive(Debug, Default)]
+struct Lenient {
+    verified: AtomicUsize,
+    once_is_enough: AtomicBool,
+}
+
+impl PeerVerifier for Lenient {
+    fn verify<'a>(
+        &'a self,
+        _: &'a VerifyRequest<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+        self.verified.fetch_add(1, Relaxed);
+        Answer::Now(Ok(PeerVerified::assertion()))
+    }
+
+    fn still_accepts(&self, request: &VerifyRequest<'_>) -> bool {
+        assert_eq!(request.chain.certificates.len(), 2);
+        self.once_is_enough.load(Relaxed)
+    }
+}
+
+#[test]
+fn a_chain_is_not_verified_again_if_its_verifier_says_that_once_was_enough() {
+    let (bag, server) = (Bag::new(), server());
+    let verifier = Arc::new(Lenient::default());
+    let config = || {
+        let builder = tls_core::ClientConfig::builder().verifier(verifier.clone());
+        builder.session_cache(bag.clone()).build().unwrap()
+    };
+    let (client, other) = (config(), config());
+    let verified = || verifier.verified.swap(0, Relaxed);
+    verifier.once_is_enough.store(true, Relaxed);
+    assert!(!meet(&client, &server, &bag));
+    assert_eq!(verified(), 1, "a full handshake");
+    for _ in 0..2 {
+        assert!(meet(&client, &server, &bag));
+        assert_eq!(verified(), 0, "also with a ticket of a resumed connection");
+    }
+    let session = bag.newest();
+    bag.hold(
+        &client,
+        tls_core::ClientSession::from_bytes(&session.to_bytes()).unwrap(),
+    );
+    assert!(meet(&client, &server, &bag));
+    assert_eq!(verified(), 1, "who knows who made these bytes");
+    bag.hold(&other, session.clone());
+    assert!(meet(&other, &server, &bag));
+    assert_eq!(verified(), 1, "another domain, whatever the cache thinks");
+    bag.hold(&client, session);
+    verifier.once_is_enough.store(false, Relaxed);
+    assert!(meet(&client, &server, &bag));
+    assert_eq!(verified(), 1, "it wants to look");
+}
+
+#[test]
+fn a_session_of_a_server_whose_certificate_has_expired_is_not_used() {
+    let (bag, time) = (Bag::new(), Time::now());
+    let server = pair::server().clock(time.clock()).build().unwrap();
+    let builder = pair::client().clock(time.clock()).session_cache(bag.clone());
+    let client = builder.build().unwrap();
+    let since = |moment: u64| i64::try_from(moment).unwrap() - i64::try_from(time.0.load(Relaxed)).unwrap();
+    // An hour before 2099, when the certificates expire; the ticket lives for a day.
+    time.move_by(since(4_070_908_800) - 3600);
+    assert!(!meet(&client, &server, &bag));
+    time.move_by(3500);
+    assert!(meet(&client, &server, &bag));
+    time.move_by(200);
+    assert!(!bag.newest().is_expired(time.0.load(Relaxed) * 1000));
+    assert!(!offers_psk(&Hello::parse(&first_flight(&client))));
 }
 
 #[test]

@@ -113,3 +113,21 @@ pub(super) async fn verify_server_chain(
     let answer = config.verifier.verify(&request, &context);
     peer.ask("PeerVerifier", answer).await.map_err(Error::from)
 }
+
+/// The same for the chain of a session that was made for this name. What was accepted in the same security domain
+/// need not be verified again if the verifier says so.
+pub(super) async fn verify_session_chain(
+    peer: &mut Peer<'_>,
+    config: &ClientSettings,
+    server_name: &ServerName<'static>,
+    chain: &PeerChain,
+) -> Result<PeerVerified, Error> {
+    if chain.was_accepted_in(&config.security_domain) {
+        let now = config.common.clock.now();
+        let request = VerifyRequest::new(chain, ExpectedPeer::Server(server_name), now);
+        if config.verifier.still_accepts(&request) {
+            return Ok(PeerVerified::assertion());
+        }
+    }
+    verify_server_chain(peer, config, server_name, chain).await
+}

@@ -114,8 +114,9 @@ async fn full_handshake(
     hello: &ServerHello,
 ) -> Result<Connection, Error> {
     let suite = offer.suite()?;
-    let chain = read_certificate(peer, hello).await?;
+    let mut chain = read_certificate(peer, hello).await?;
     let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
+    chain.set_accepted_in(config.security_domain);
     let (params, scheme, signed) =
         read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
     let request = read_certificate_request(peer).await?;

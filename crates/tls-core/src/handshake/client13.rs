@@ -51,8 +51,9 @@ pub(super) async fn finish(
         Some(server) => (server, None),
         None => {
             let request = read_certificate_request(peer).await?;
-            let chain = read_certificate(peer, offer).await?;
+            let mut chain = read_certificate(peer, offer).await?;
             let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
+            chain.set_accepted_in(config.security_domain);
             let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
             let authenticated = Authenticated::ByCertificate((trusted, signed));
             (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::chain::{unless_failed, verify_server_chain};
+use super::chain::{unless_failed, verify_session_chain};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
@@ -93,7 +93,7 @@ pub(super) async fn take_session(
     if !is_for_it || session.is_expired(config.common.clock.now_ms()) {
         return None;
     }
-    let trusted = verify_server_chain(peer, config, server_name, session.peer_chain()?)
+    let trusted = verify_session_chain(peer, config, server_name, session.peer_chain()?)
         .await
         .ok()?;
     Some((session, trusted))
@@ -300,8 +300,9 @@ pub(super) async fn send_new_session_tickets(
     resumption: &ResumptionSecret,
     config: &ServerSettings,
 ) -> Result<(), Error> {
+    // One draw is enough for six that are sealed.
+    let mut random = HandshakeRandom::new()?;
     for number in 0..count {
-        let mut random = HandshakeRandom::new()?;
         let nonce = [number];
         let session = ServerSession {
             state: SessionState {
@@ -363,7 +364,7 @@ async fn make_ticket(
                 .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
                 .await;
             let key = unless_failed("TicketKeys", key)?;
-            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes)
+            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes, random)
         }
     }
 }

@@ -283,8 +283,10 @@ pub(super) async fn keep(
                 .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
                 .await;
             let key = unless_failed("TicketKeys", key);
-            let sealed =
-                key.and_then(|key| ticket::seal(Purpose::Ticket, &key.id, &key.secret, &session.to_bytes()));
+            let sealed = key.and_then(|key| {
+                let random = &mut HandshakeRandom::new().ok()?;
+                ticket::seal(Purpose::Ticket, &key.id, &key.secret, &session.to_bytes(), random)
+            });
             peer.send(&NewSessionTicket {
                 lifetime_hint: lifetime,
                 ticket: sealed.unwrap_or_default(),

@@ -188,6 +188,15 @@ pub trait PeerVerifier: fmt::Debug + Send + Sync {
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<PeerVerified, CertificateError>>;
 
+    /// Whether a chain that was accepted before, for the same name by this verifier or one of the same security
+    /// domain, is so now without another look at signatures and names: a client asks before it resumes a session, and
+    /// only then asks [`Self::verify`]. Answers at once. `false`, the default, has every chain verified again; what
+    /// accepts chains by more than certificates, name and time (revocation, a list that changes) should stay with it.
+    fn still_accepts(&self, request: &VerifyRequest<'_>) -> bool {
+        let _ = request;
+        false
+    }
+
     /// A digest that two verifiers share only if they accept the same chains: a client then uses sessions of the one
     /// with the other. `None`, the default, keeps the sessions of each configuration to itself.
     fn security_domain(&self) -> Option<[u8; 32]> {

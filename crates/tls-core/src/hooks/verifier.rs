@@ -46,6 +46,11 @@ impl PeerVerifier for WebPkiVerifier {
         Answer::Now(verified.map(|()| PeerVerified::assertion()))
     }
 
+    /// Of all that [`Self::verify`] depends on only the time is another one.
+    fn still_accepts(&self, request: &VerifyRequest<'_>) -> bool {
+        verify::are_all_valid(&request.chain.certificates, request.now)
+    }
+
     fn security_domain(&self) -> Option<[u8; 32]> {
         Some(self.roots.digest())
     }

@@ -1,4 +1,7 @@
-//! The one thing we need of a certificate that webpki keeps to itself: its keyUsage (RFC 5280 section 4.2.1.3).
+//! What we need of a certificate that webpki keeps to itself: its keyUsage (RFC 5280 section 4.2.1.3) and its validity
+//! (section 4.1.2.5).
+
+use core::ops::RangeInclusive;
 
 use crate::error::CertificateError;
 
@@ -7,6 +10,9 @@ const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 /// 2.5.29.15
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
@@ -59,6 +65,68 @@ fn find_key_usage(mut extensions: &[u8]) -> Option<Option<u8>> {
     Some(None)
 }
 
+/// From when until when a certificate is valid, in seconds since 1970; `None` where that cannot be read.
+pub(super) fn validity(certificate: &[u8]) -> Option<RangeInclusive<u64>> {
+    let (_, certificate, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (_, fields, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (tag, _, after_first) = value(fields)?;
+    let serial_number = if tag == VERSION { after_first } else { fields };
+    let (_, _, signature) = value(serial_number)?;
+    let (_, _, issuer) = value(signature)?;
+    let (_, _, validity) = value(issuer)?;
+    let (_, validity, _) = value(validity).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (tag, not_before, rest) = value(validity)?;
+    let not_before = time(tag, not_before)?;
+    let (tag, not_after, _) = value(rest)?;
+    Some(not_before..=time(tag, not_after)?)
+}
+
+/// Seconds since 1970 of a UTCTime or GeneralizedTime in the only form that certificates may have.
+fn time(tag: u8, text: &[u8]) -> Option<u64> {
+    let (year, text) = match tag {
+        UTC_TIME => {
+            let (year, text) = two_digits(text)?;
+            // RFC 5280 section 4.1.2.5.1.
+            (if year < 50 { 2000 + year } else { 1900 + year }, text)
+        }
+        GENERALIZED_TIME => {
+            let (century, text) = two_digits(text)?;
+            let (year, text) = two_digits(text)?;
+            (100 * century + year, text)
+        }
+        _ => return None,
+    };
+    let (month, text) = two_digits(text)?;
+    let (day, text) = two_digits(text)?;
+    let (hour, text) = two_digits(text)?;
+    let (minute, text) = two_digits(text)?;
+    let (second, text) = two_digits(text)?;
+    let is_time =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    if !is_time || text != b"Z" {
+        return None;
+    }
+    // Days since 0000-03-01: with the leap day at the end of a year, the months before it have a regular pattern.
+    // Nothing here has more than seven digits.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.checked_sub(1)?, month + 9)
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let days = days.checked_sub(DAYS_UNTIL_1970)?;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// From 0000-03-01 to 1970-01-01.
+const DAYS_UNTIL_1970: u64 = 719_468;
+
+fn two_digits(text: &[u8]) -> Option<(u64, &[u8])> {
+    let ([tens, ones], rest) = text.split_first_chunk()?;
+    let digit = |byte: &u8| char::from(*byte).to_digit(10).map(u64::from);
+    Some((10 * digit(tens)? + digit(ones)?, rest))
+}
+
 /// Tag, content and what follows it. Multi-byte tags and indefinite lengths are not DER of certificates.
 fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
@@ -104,16 +172,40 @@ mod tests {
     }
 
     #[test]
+    fn times_are_seconds_since_1970() {
+        for (tag, text, expected) in [
+            (UTC_TIME, "700101000000Z", Some(0)),
+            (UTC_TIME, "700301000000Z", Some(59 * 86_400)),
+            (UTC_TIME, "000229123456Z", Some(951_827_696)),
+            (UTC_TIME, "491231235959Z", Some(2_524_607_999)),
+            (GENERALIZED_TIME, "20500101000000Z", Some(2_524_608_000)),
+            (GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799)),
+            (GENERALIZED_TIME, "00000101000000Z", None),
+            (UTC_TIME, "500101000000Z", None),
+            (UTC_TIME, "701301000000Z", None),
+            (UTC_TIME, "700100000000Z", None),
+            (UTC_TIME, "700101240000Z", None),
+            (UTC_TIME, "700101000000+0100", None),
+            (UTC_TIME, "7001010000Z", None),
+            (UTC_TIME, "7x0101000000Z", None),
+            (UTC_TIME, "", None),
+            (BOOLEAN, "700101000000Z", None),
+        ] {
+            assert_eq!(time(tag, text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn broken_der_is_an_error_and_never_a_panic() {
         let good = certificate(&[KeyUsagePurpose::KeyAgreement]);
         assert!(may_sign(&good[..good.len() - 1]).is_err());
         for len in 0..good.len() {
-            let _ = may_sign(&good[..len]);
+            let _ = (may_sign(&good[..len]), validity(&good[..len]));
         }
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0xff;
-            let _ = may_sign(&bad);
+            let _ = (may_sign(&bad), validity(&bad));
         }
     }
 }

@@ -38,6 +38,15 @@ pub(crate) fn verify_client(
     verify_path(chain, roots, now, KeyUsage::client_auth()).map(|_| ())
 }
 
+/// Whether now lies within the validity of every certificate: then a chain that was ever accepted for a name leads to
+/// the same roots for the same name now, since [`verify_server`] depends on nothing else.
+pub(crate) fn are_all_valid(chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+    let is_valid = |der: &CertificateDer<'_>| {
+        der::validity(der).is_some_and(|validity| validity.contains(&now.as_secs()))
+    };
+    !chain.is_empty() && chain.iter().all(is_valid)
+}
+
 fn verify_path<'a>(
     chain: &'a [CertificateDer<'_>],
     roots: &RootStore,
@@ -162,6 +171,33 @@ fn from_webpki(error: webpki::Error, now: UnixTime) -> CertificateError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn certificate_of(from: i32, until: i32) -> CertificateDer<'static> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.self_signed(&key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn all_certificates_have_to_be_valid_by_the_same_bounds_as_for_webpki() {
+        // 2020-01-01 and 2040-01-01; the second is valid longer, also beyond 2050, where the encoding changes.
+        let (from, until) = (1_577_836_800, 2_208_988_800);
+        let leaf = certificate_of(2020, 2040);
+        let chain = [leaf.clone(), certificate_of(1970, 2100)];
+        let mut roots = RootStore::empty();
+        roots.add_der(&leaf).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        for now in [0, from - 1, from, until, until + 1, u64::MAX] {
+            let now = UnixTime::since_unix_epoch(core::time::Duration::from_secs(now));
+            let is_accepted = verify_server(&chain, &roots, &name, now).is_ok();
+            assert_eq!(are_all_valid(&chain, now), is_accepted, "{now:?}");
+        }
+        let now = UnixTime::since_unix_epoch(core::time::Duration::from_secs(from));
+        assert!(!are_all_valid(&[], now));
+        assert!(!are_all_valid(&[leaf, certificate_of(2021, 2040)], now));
+    }
 
     #[test]
     fn a_chain_of_more_certificates_than_we_look_at_is_refused() {
