@@ -26,6 +26,7 @@ macro_rules! both_versions {
 }
 
 mod closing;
+mod early_data;
 mod key_update;
 mod matrix;
 mod negotiation;
