@@ -31,6 +31,7 @@ use tls_tokio::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// What seals entries in Redis.
@@ -145,22 +146,23 @@ impl Fleet {
 
 /// Each client connects once: to one server in one round, to the other in the next.
 async fn round(ports: [u16; 2], clients: &[Client], round: usize) -> Tally {
-    let workers = (0..WORKERS).map(|worker| {
+    let mut workers = JoinSet::new();
+    for worker in 0..WORKERS {
         let mine = clients.iter().enumerate().skip(worker).step_by(WORKERS);
         let visits: Vec<_> = mine
             .map(|(number, client)| (ports[(number / 2 + round) % 2], client.clone()))
             .collect();
-        tokio::spawn(async move {
+        workers.spawn(async move {
             let mut tally = Tally::default();
             for (port, client) in visits {
                 tally.add(client.visit(port).await);
             }
             tally
-        })
-    });
+        });
+    }
     let mut all = Tally::default();
-    for worker in workers.collect::<Vec<_>>() {
-        all.join(worker.await.unwrap());
+    while let Some(tally) = workers.join_next().await {
+        all.join(tally.unwrap());
     }
     all
 }
