@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod resumption;
+
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -257,16 +259,16 @@ impl Site {
     }
 
     async fn browse_with(&self, chromium: &str, target: &str, arguments: &[&str]) -> String {
+        self.browse_from(chromium, &self.url(target), arguments).await
+    }
+
+    /// The same, beginning somewhere else.
+    async fn browse_from(&self, chromium: &str, url: &str, arguments: &[&str]) -> String {
         let trust = format!(
             "--ignore-certificate-errors-spki-list={}",
             key_hash(&self.files.leaf).await
         );
-        chromium_dump(
-            chromium,
-            &self.url(target),
-            &[&[trust.as_str()], arguments].concat(),
-        )
-        .await
+        chromium_dump(chromium, url, &[&[trust.as_str()], arguments].concat()).await
     }
 }
 
