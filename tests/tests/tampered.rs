@@ -159,6 +159,26 @@ fn a_changed_offer_means_a_full_handshake(version: ProtocolVersion) {
     }
 }
 
+/// Whether a change of this byte of a session may leave it as good as it was: when it was made, for how long it is good,
+/// how its age is obscured, how much early data it allows; the client's memory of the application protocol, which is
+/// negotiated anew. In TLS 1.3 also a flag that means nothing there, and another suite of the same hash. Nobody has
+/// less to prove for it: whoever writes there has the secret beside it.
+fn is_not_proven(version: ProtocolVersion, session: &[u8], at: usize, is_of_client: bool) -> bool {
+    const FLAGS: usize = 5;
+    const SUITE: usize = 8;
+    const SECRET: usize = 10;
+    let times = SECRET + 1 + usize::from(session[SECRET]);
+    let alpn = times + 8 + 4 + 4 + 4;
+    let end = alpn
+        + if is_of_client {
+            1 + usize::from(session[alpn])
+        } else {
+            0
+        };
+    let in_tls13 = [FLAGS, SUITE, SUITE + 1].contains(&at);
+    (times..end).contains(&at) || version == ProtocolVersion::TLS13 && in_tls13
+}
+
 /// A client that reads its sessions from where others write.
 fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
     for store in [None, Some(Arc::default())] {
@@ -176,7 +196,13 @@ fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
                 continue;
             }
             match judged(sides.meet(session), &format!("bit {bit}")) {
-                Some(true) => resumed += 1,
+                Some(true) => {
+                    assert!(
+                        is_not_proven(version, &bytes, bit / 8, true),
+                        "bit {bit} was resumed"
+                    );
+                    resumed += 1;
+                }
                 Some(false) => full += 1,
                 None => failed += 1,
             }
@@ -195,8 +221,6 @@ fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
             .sum();
         assert!(unused >= chain * 8, "{all:?}");
         assert!(failed >= 32 * 8, "{all:?}");
-        // Resumed at most in spite of its times and what the peer knows better.
-        assert!(resumed < 200, "{all:?}");
     }
 }
 
@@ -209,7 +233,13 @@ fn a_changed_session_of_a_server_does_no_harm(version: ProtocolVersion) {
     for bit in 0..good.1.len() * 8 {
         *store.0.lock().unwrap() = Some((good.0.clone(), flipped(&good.1, bit)));
         match judged(sides.meet(sides.session.clone()), &format!("bit {bit}")) {
-            Some(true) => resumed += 1,
+            Some(true) => {
+                assert!(
+                    is_not_proven(version, &good.1, bit / 8, false),
+                    "bit {bit} was resumed"
+                );
+                resumed += 1;
+            }
             Some(false) => full += 1,
             None => failed += 1,
         }
