@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::protocol::ProtocolArguments;
+use crate::sessions::SessionArguments;
 
 /// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
 #[derive(Debug, Parser)]
@@ -29,7 +30,7 @@ pub(crate) enum Command {
 const ENVIRONMENT: &str = "\
 Environment:
   SSLKEYLOGFILE  Append the secrets of each connection to this file, for Wireshark and the like
-  RUST_LOG       Show events of the libraries on stderr, for example RUST_LOG=debug";
+  RUST_LOG       Show events of the libraries on stderr, for example RUST_LOG=debug [default: tls_redis=info]";
 
 const SERVE_EXAMPLES: &str = "\
 Without --cert a development CA is made, and with it a certificate for localhost, 127.0.0.1, ::1 and the address \
@@ -40,7 +41,11 @@ Examples:
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
   tls serve --stateful --max-version 1.2
+  tls serve --redis redis://127.0.0.1/ --store-key store.key
   tls serve --max-version 1.2 --suite TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 --group secp256r1,x25519
+
+A fleet shares one Redis, one store key (umask 077; openssl rand -hex 32 > store.key), one certificate and the same \
+options. Redis must not evict, and needs to be trusted with nothing else: what is stored is sealed.
 
 SSLKEYLOGFILE is honoured. Ctrl-C stops.";
 
@@ -85,13 +90,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
 
-    /// How many session tickets a client gets that does not say how many it wants; 0 for none, and no resumption
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) tickets: u8,
-
-    /// Remember sessions here, instead of in the tickets: session ids in TLS 1.2, tickets that are only names in 1.3
-    #[arg(long)]
-    pub(crate) stateful: bool,
+    #[command(flatten)]
+    pub(crate) sessions: SessionArguments,
 
     #[command(flatten)]
     pub(crate) protocol: ProtocolArguments,
@@ -160,7 +160,7 @@ pub(crate) struct ConnectArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
 
-fn seconds(text: &str) -> Result<Limit, String> {
+pub(crate) fn seconds(text: &str) -> Result<Limit, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     let limit = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     Ok(Limit((!limit.is_zero()).then_some(limit)))

@@ -40,12 +40,13 @@ impl Facts {
     pub(crate) fn summary(&self) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         format!(
-            "{} {} {}, name {}, alpn {}, handshake {}",
+            "{} {} {}, name {}, alpn {}, {} handshake {}",
             self.version,
             self.cipher_suite,
             self.group,
             or_none(&self.server_name),
             or_none(&self.alpn),
+            if self.resumed { "resumed" } else { "full" },
             Milliseconds(self.handshake),
         )
     }

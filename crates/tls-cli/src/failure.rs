@@ -23,8 +23,13 @@ impl Failure {
 
     /// A command line that makes no sense: exit code 2, as is usual.
     pub(crate) fn usage(error: &clap::Error) -> Self {
+        Self::misuse(first_paragraph(&error.to_string()))
+    }
+
+    /// The same, where clap cannot know.
+    pub(crate) fn misuse(message: impl Into<String>) -> Self {
         Self {
-            message: first_paragraph(&error.to_string()),
+            message: message.into(),
             exit_code: 2,
         }
     }

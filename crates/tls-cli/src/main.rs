@@ -9,6 +9,7 @@ mod failure;
 mod join;
 mod protocol;
 mod serve;
+mod sessions;
 mod setup;
 
 use std::process::ExitCode;

@@ -9,14 +9,17 @@ use tracing_subscriber::EnvFilter;
 use crate::console;
 use crate::failure::Failure;
 
-/// Events of the libraries go to stderr, where `RUST_LOG` asks for them.
+/// What is shown of the libraries' events without `RUST_LOG`: nothing that concerns one connection, but that Redis does
+/// not answer, and that it answers again.
+const DEFAULT_FILTER: &str = "tls_redis=info";
+
+/// Events of the libraries go to stderr, as far as `RUST_LOG` asks for them.
 pub(crate) fn tracing() {
-    if let Ok(filter) = EnvFilter::try_from_default_env() {
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
-        let _ = subscriber.try_init();
-    }
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let _ = subscriber.try_init();
 }
 
 /// The log of secrets that `SSLKEYLOGFILE` asks for. Says that it is written: whoever has it can read the traffic.

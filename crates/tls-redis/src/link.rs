@@ -103,6 +103,19 @@ impl Redis {
         self
     }
 
+    /// Asks whether it answers, for example at the start of a process: a failure is warned of, as all are. Nothing depends
+    /// on it.
+    ///
+    /// Cancel safe: nothing is changed.
+    ///
+    /// # Errors
+    /// It does not, or not within the budget.
+    pub async fn ping(&self) -> Result<(), HookError> {
+        let mut commands = redis::pipe();
+        commands.cmd("PING").ignore();
+        self.ask("ask whether it is there", &commands).await
+    }
+
     pub(crate) fn budget(&self) -> Duration {
         self.budget
     }

@@ -250,7 +250,8 @@ impl Fleet {
         self.publish(&missing, &expired, now).await
     }
 
-    /// The keys in the list that still open something, and the fields of those that do not.
+    /// The keys in the list that still open something, and the fields that are of no use: keys that do not, and what is
+    /// damaged.
     fn open_all(&self, fields: HashMap<Vec<u8>, Vec<u8>>, now: u64) -> (Vec<SharedKey>, Vec<Vec<u8>>) {
         let (mut keys, mut expired) = (Vec::with_capacity(fields.len()), Vec::new());
         for (field, sealed) in fields {
@@ -258,7 +259,7 @@ impl Fleet {
             match opened.and_then(|bytes| SharedKey::decode(&bytes)) {
                 Some(key) if key.opens(self.period, now) => keys.push(key),
                 Some(_) => expired.push(field),
-                None if self.is_forgotten(&field, now) => expired.push(field),
+                None if self.is_forgotten(&field, now) || self.is_ours(&field) => expired.push(field),
                 // Perhaps somebody else can open it.
                 None => {}
             }
@@ -299,15 +300,16 @@ impl Fleet {
     async fn publish(&self, keys: &[SharedKey], expired: &[Vec<u8>], now: u64) -> Result<(), HookError> {
         let mut commands = pipe();
         commands.atomic();
+        // First: what is damaged may be in the place of a new key.
+        for field in expired {
+            commands.hdel(&self.name, field).ignore();
+        }
         for key in keys {
             let field = self.field(key);
             let sealed = self
                 .redis
                 .seal(PURPOSE, &self.place(field.as_bytes()), &key.encode())?;
             commands.hset_nx(&self.name, field, sealed).ignore();
-        }
-        for field in expired {
-            commands.hdel(&self.name, field).ignore();
         }
         commands
             .cmd("PEXPIRE")
@@ -354,6 +356,13 @@ impl Fleet {
         let time = field.split(|byte| *byte == b'.').next();
         time.and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok())
             .is_some_and(|time: u64| now.abs_diff(time) > self.period.saturating_mul(OPENING_PERIODS + 1))
+    }
+
+    /// Whether an entry claims to be sealed with the key that we seal with: then it should open, and nobody else can open
+    /// it.
+    fn is_ours(&self, field: &[u8]) -> bool {
+        let sealer = field.split(|byte| *byte == b'.').nth(1);
+        sealer == Some(hex(self.redis.key_id()).as_bytes())
     }
 
     /// What an entry is bound to.

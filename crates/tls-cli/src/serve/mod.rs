@@ -11,9 +11,8 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
-use tls_tokio::{CertifiedKey, MemorySessionStore, ServerConfig, TlsAcceptor};
+use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -61,11 +60,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         .protocol
         .server(ServerConfig::builder())
         .certificate(certificate)
-        .alpn(setup::protocols(arguments.alpn, default_alpn))
-        .tickets(arguments.tickets);
-    if arguments.stateful {
-        builder = builder.session_store(Arc::new(MemorySessionStore::default()));
-    }
+        .alpn(setup::protocols(arguments.alpn, default_alpn));
+    builder = arguments.sessions.server(builder)?;
     if let Some(key_log) = setup::key_log()? {
         builder = builder.key_log(key_log);
     }

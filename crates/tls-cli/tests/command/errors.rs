@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::support::{Server, TLS, path, port, run, stderr};
 
 /// One line on stderr that begins with `tls: ` and has each of these in it, nothing on stdout, and a failure.
-fn assert_one_line(finished: &Finished, parts: &[&str]) {
+pub(crate) fn assert_one_line(finished: &Finished, parts: &[&str]) {
     let text = stderr(finished);
     assert!(!finished.status.success(), "{text}");
     assert!(finished.status.code().is_some(), "killed: {text}");

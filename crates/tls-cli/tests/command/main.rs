@@ -14,5 +14,6 @@ mod http;
 mod lifetime;
 mod peers;
 mod protocol;
+mod redis;
 mod resume;
 mod support;

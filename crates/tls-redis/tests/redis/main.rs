@@ -10,6 +10,7 @@
 mod guard;
 mod outage;
 mod sessions;
+mod tampered;
 mod ticket_keys;
 
 use std::time::{Duration, Instant, SystemTime};

@@ -1,5 +1,7 @@
 //! Sessions in memory, for clients.
 
+#[cfg(test)]
+mod properties;
 mod shards;
 mod store;
 #[cfg(test)]

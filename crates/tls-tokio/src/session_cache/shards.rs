@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 
 /// A power of two. With more, no less is waited for; with one, two threads take three times as long.
-const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = 16;
 
 type Shard<K, V> = LruCache<K, V, RandomState>;
 
@@ -31,12 +31,16 @@ impl<K: Hash + Eq, V> Shards<K, V> {
 
     /// The shard for this key, locked. Never hold it across an await.
     pub(super) fn of<Q: Hash + ?Sized>(&self, key: &Q) -> MutexGuard<'_, Shard<K, V>> {
-        let index = self.hasher.hash_one(key) as usize % SHARDS;
         #[expect(
             clippy::indexing_slicing,
-            reason = "the remainder is less than the number of shards"
+            reason = "the index is less than the number of shards"
         )]
-        lock(&self.shards[index])
+        lock(&self.shards[self.index(key)])
+    }
+
+    /// Which shard is the one for this key: less than [`SHARDS`].
+    pub(super) fn index<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
+        self.hasher.hash_one(key) as usize % SHARDS
     }
 
     /// Puts an entry into the shard that [`Self::of`] gave for it, and makes room.

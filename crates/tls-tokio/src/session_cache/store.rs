@@ -14,12 +14,12 @@ const DEFAULT_CAPACITY: usize = 20_000;
 /// A server's sessions in memory, by id: those used last. They are gone when the process ends, and other processes do
 /// not know them.
 pub struct MemorySessionStore {
-    shards: Shards<Box<[u8]>, Stored>,
+    pub(super) shards: Shards<Box<[u8]>, Stored>,
     time_to_live: Duration,
     clock: Clock,
 }
 
-struct Stored {
+pub(super) struct Stored {
     session: Zeroizing<Vec<u8>>,
     since: u64,
     lifetime: Duration,

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -6,11 +6,11 @@ use tls_core::{ProtocolVersion, ServerName, ServerSessionStore, Zeroizing};
 
 use super::*;
 
-const NOW: u64 = 1_800_000_000_000;
+pub(super) const NOW: u64 = 1_800_000_000_000;
 const HOUR: u64 = 3_600_000;
 
 /// A session with this ticket, made now, in the form that `ClientSession::to_bytes` gives.
-fn session(version: ProtocolVersion, ticket: u32, now: u64, lifetime: u32) -> ClientSession {
+pub(super) fn session(version: ProtocolVersion, ticket: u32, now: u64, lifetime: u32) -> ClientSession {
     let is_tls13 = version == ProtocolVersion::TLS13;
     let (suite, secret_len): (u16, u8) = if is_tls13 { (0x1301, 32) } else { (0xc02f, 48) };
     let mut bytes = b"TLSc\x01\x00".to_vec();
@@ -40,7 +40,7 @@ fn number(session: &ClientSession) -> u32 {
     u32::from_be_bytes(session.ticket().try_into().unwrap())
 }
 
-fn server(number: u32) -> SessionKey {
+pub(super) fn server(number: u32) -> SessionKey {
     let mut security_domain = [0; 32];
     security_domain[..4].copy_from_slice(&number.to_be_bytes());
     SessionKey {
@@ -56,23 +56,23 @@ fn now<T>(answer: Answer<'_, Result<T, HookError>>) -> T {
     }
 }
 
-fn cache(servers: usize) -> (MemorySessionCache, Arc<AtomicU64>) {
+pub(super) fn cache(servers: usize) -> (MemorySessionCache, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(NOW));
     let clock = Arc::clone(&time);
     let cache = MemorySessionCache::new(servers).with_clock(move || clock.load(Ordering::Relaxed));
     (cache, time)
 }
 
-fn take(cache: &MemorySessionCache, key: &SessionKey) -> Option<u32> {
+pub(super) fn take(cache: &MemorySessionCache, key: &SessionKey) -> Option<u32> {
     let context = ConnectionContext::new();
     now(cache.take(key, &context)).map(|session| number(&session))
 }
 
-fn put(cache: &MemorySessionCache, key: &SessionKey, session: ClientSession) {
+pub(super) fn put(cache: &MemorySessionCache, key: &SessionKey, session: ClientSession) {
     now(cache.put(key, session, &ConnectionContext::new()));
 }
 
-fn remove(cache: &MemorySessionCache, key: &SessionKey) {
+pub(super) fn remove(cache: &MemorySessionCache, key: &SessionKey) {
     now(cache.remove(key, &ConnectionContext::new()));
 }
 
@@ -167,61 +167,6 @@ impl Numbers {
 }
 
 #[test]
-fn the_cache_does_what_a_simple_model_does() {
-    for seed in 1..=20 {
-        let mut numbers = Numbers(seed);
-        // No server gives way: which one would depends on the shards, and is looked at in another test.
-        let (cache, time) = cache(16 * 40);
-        let cache = cache.with_time_to_live(Duration::from_secs(100));
-        // Of each server (version, ticket, put at, expires at), the newest last.
-        let mut model: BTreeMap<u32, Vec<(ProtocolVersion, u32, u64, u64)>> = BTreeMap::new();
-        let mut clock = NOW;
-        for ticket in 0..3000 {
-            clock += numbers.below(4000);
-            time.store(clock, Ordering::Relaxed);
-            let key = numbers.below(40) as u32;
-            match numbers.below(20) {
-                0 => {
-                    remove(&cache, &server(key));
-                    model.remove(&key);
-                }
-                1..=11 => {
-                    let version = match numbers.below(4) {
-                        0 => ProtocolVersion::TLS12,
-                        _ => ProtocolVersion::TLS13,
-                    };
-                    let lifetime = numbers.below(150) as u32;
-                    put(&cache, &server(key), session(version, ticket, clock, lifetime));
-                    if lifetime > 0 {
-                        let list = model.entry(key).or_default();
-                        if version == ProtocolVersion::TLS12 {
-                            list.retain(|kept| kept.0 != ProtocolVersion::TLS12);
-                        }
-                        list.push((version, ticket, clock, clock + u64::from(lifetime) * 1000));
-                        if list.len() > 8 {
-                            list.remove(0);
-                        }
-                    }
-                }
-                _ => {
-                    let list = model.entry(key).or_default();
-                    list.retain(|kept| clock < kept.2 + 100_000 && clock < kept.3);
-                    let newest = list.last().copied();
-                    if newest.is_some_and(|kept| kept.0 == ProtocolVersion::TLS13) {
-                        list.pop();
-                    }
-                    assert_eq!(
-                        take(&cache, &server(key)),
-                        newest.map(|kept| kept.1),
-                        "seed {seed}, step {ticket}"
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn a_million_servers_leave_the_cache_within_its_bound() {
     let (cache, _) = cache(1000);
     let session = tls13(1);
@@ -261,58 +206,25 @@ fn of_64_threads_no_two_get_the_same_tls13_ticket() {
     assert_eq!(different.len(), taken.len());
 }
 
-fn store(sessions: usize) -> (MemorySessionStore, Arc<AtomicU64>) {
+pub(super) fn store(sessions: usize) -> (MemorySessionStore, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(NOW));
     let clock = Arc::clone(&time);
     let store = MemorySessionStore::new(sessions).with_clock(move || clock.load(Ordering::Relaxed));
     (store, time)
 }
 
-fn put_bytes(store: &MemorySessionStore, id: u32, session: &[u8], seconds: u64) {
+pub(super) fn put_bytes(store: &MemorySessionStore, id: u32, session: &[u8], seconds: u64) {
     let session = Zeroizing::new(session.to_vec());
     let (lifetime, context) = (Duration::from_secs(seconds), ConnectionContext::new());
     now(store.put(&id.to_be_bytes(), session, lifetime, &context));
 }
 
-fn get_bytes(store: &MemorySessionStore, id: u32) -> Option<Vec<u8>> {
+pub(super) fn get_bytes(store: &MemorySessionStore, id: u32) -> Option<Vec<u8>> {
     now(store.get(&id.to_be_bytes(), &ConnectionContext::new())).map(|bytes| bytes.to_vec())
 }
 
-fn take_bytes(store: &MemorySessionStore, id: u32) -> Option<Vec<u8>> {
+pub(super) fn take_bytes(store: &MemorySessionStore, id: u32) -> Option<Vec<u8>> {
     now(store.take(&id.to_be_bytes(), &ConnectionContext::new())).map(|bytes| bytes.to_vec())
-}
-
-#[test]
-fn the_store_does_what_a_simple_model_does() {
-    let mut numbers = Numbers(42);
-    let (store, time) = store(16 * 50);
-    let store = store.with_time_to_live(Duration::from_secs(100));
-    let mut model: BTreeMap<u32, (Vec<u8>, u64)> = BTreeMap::new();
-    let mut clock = NOW;
-    for step in 0..50_000_u32 {
-        clock += numbers.below(3000);
-        time.store(clock, Ordering::Relaxed);
-        let id = numbers.below(50) as u32;
-        let expected = model
-            .get(&id)
-            .filter(|kept| clock < kept.1)
-            .map(|kept| kept.0.clone());
-        match numbers.below(3) {
-            0 => {
-                let lifetime = numbers.below(150);
-                put_bytes(&store, id, &step.to_be_bytes(), lifetime);
-                model.insert(
-                    id,
-                    (step.to_be_bytes().to_vec(), clock + lifetime.min(100) * 1000),
-                );
-            }
-            1 => assert_eq!(get_bytes(&store, id), expected, "step {step}"),
-            _ => {
-                assert_eq!(take_bytes(&store, id), expected, "step {step}");
-                model.remove(&id);
-            }
-        }
-    }
 }
 
 #[test]

@@ -7,9 +7,10 @@
     reason = "tests"
 )]
 
+mod resumption;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -17,8 +18,8 @@ use tls_core::{CipherSuite, ClientConfigBuilder, NamedGroup, ProtocolVersion, Se
 use tls_tests::pki::{Authority, Identity, KeyType};
 use tls_tests::process::{LIMIT, Process, require_or_skip};
 use tls_tokio::{
-    CertifiedKey, ClientConfig, HandshakeFailure, MemorySessionCache, MemorySessionStore, RootStore,
-    ServerConfig, ServerName, Shutdown, TlsAcceptor, TlsConnector, TlsStream,
+    CertifiedKey, ClientConfig, HandshakeFailure, RootStore, ServerConfig, ServerName, Shutdown, TlsAcceptor,
+    TlsConnector, TlsStream,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -218,105 +219,6 @@ async fn gnutls_talks_to_our_server() {
         let text = finished.text();
         assert!(finished.status.success(), "{text}");
         assert!(text.contains("The certificate is trusted"), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn gnutls_resumes_tls12_at_our_server_with_and_without_extended_main_secret() {
-    if !require_or_skip("gnutls-cli") {
-        return;
-    }
-    let world = World::new();
-    let identity = world.authority.leaf(KeyType::P256, &["localhost"]);
-    let server = || {
-        let key = CertifiedKey::from_der(identity.chain(), &identity.key()).unwrap();
-        ServerConfig::builder()
-            .certificate(key)
-            .allow_missing_extended_main_secret()
-    };
-    let priorities = [
-        "NORMAL:-VERS-ALL:+VERS-TLS1.2",
-        NO_EXTENDED_MAIN_SECRET,
-        "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_TICKETS",
-    ];
-    for (stateful, priority) in [
-        (false, priorities[0]),
-        (false, priorities[1]),
-        (true, priorities[1]),
-        (true, priorities[2]),
-    ] {
-        let config = match stateful {
-            true => server().session_store(Arc::new(MemorySessionStore::new(10))),
-            false => server(),
-        };
-        let acceptor = TlsAcceptor::new(config.build().unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        let line = [
-            "--resume",
-            "--x509cafile",
-            path(&world.root),
-            "--sni-hostname",
-            "localhost",
-        ];
-        let line = [
-            &line[..],
-            &[
-                "--verify-hostname",
-                "localhost",
-                "--priority",
-                priority,
-                "--port",
-                &port,
-                "127.0.0.1",
-            ],
-        ]
-        .concat();
-        let mut client = Process::spawn("gnutls-cli", line);
-        for resumed in [false, true] {
-            let (tcp, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
-            let mut stream = Box::pin(acceptor.accept(tcp)).await.unwrap();
-            assert_eq!(
-                stream.info().is_resumed(),
-                resumed,
-                "{stateful} {priority}: {}",
-                client.text()
-            );
-            if resumed {
-                client.send(b"a line\n").await.unwrap();
-                received(&mut stream, b"a line\n").await;
-                client.close_stdin();
-            }
-            ended(&mut stream).await;
-            close(&mut stream).await;
-        }
-        let finished = client.finish().await;
-        let text = finished.text();
-        assert!(finished.status.success(), "{text}");
-        assert!(text.contains("This is a resumed session"), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn our_client_resumes_tls12_at_gnutls() {
-    if !require_or_skip("gnutls-serv") {
-        return;
-    }
-    let world = World::new();
-    for more in ["", ":%NO_TICKETS"] {
-        let priority = format!("NORMAL:-VERS-ALL:+VERS-TLS1.2{more}");
-        let (server, address) = world.gnutls_serv(KeyType::P256, &priority).await;
-        let cache = Arc::new(MemorySessionCache::new(1));
-        for round in 0..3 {
-            let config = world.client().session_cache(cache.clone());
-            let mut stream = Box::pin(world.connect(address, config)).await.unwrap();
-            stream.write_all(b"a line\n").await.unwrap();
-            stream.flush().await.unwrap();
-            received(&mut stream, b"a line\n").await;
-            assert_eq!(stream.info().is_resumed(), round > 0, "{priority}, {round}");
-            close(&mut stream).await;
-        }
-        server.kill().await;
     }
 }
 

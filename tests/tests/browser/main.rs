@@ -7,11 +7,12 @@
     reason = "tests"
 )]
 
+mod resumption;
+
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use tempfile::TempDir;
+use tls_tests::command::tls_command;
 use tls_tests::openssl::curl;
 use tls_tests::pki::{Authority, Identity, IdentityFiles, KeyType};
 use tls_tests::process::{Process, require_one_or_skip, require_or_skip};
@@ -258,16 +259,16 @@ impl Site {
     }
 
     async fn browse_with(&self, chromium: &str, target: &str, arguments: &[&str]) -> String {
+        self.browse_from(chromium, &self.url(target), arguments).await
+    }
+
+    /// The same, beginning somewhere else.
+    async fn browse_from(&self, chromium: &str, url: &str, arguments: &[&str]) -> String {
         let trust = format!(
             "--ignore-certificate-errors-spki-list={}",
             key_hash(&self.files.leaf).await
         );
-        chromium_dump(
-            chromium,
-            &self.url(target),
-            &[&[trust.as_str()], arguments].concat(),
-        )
-        .await
+        chromium_dump(chromium, url, &[&[trust.as_str()], arguments].concat()).await
     }
 }
 
@@ -309,51 +310,4 @@ async fn key_hash(certificate: &Path) -> String {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The `tls` command of this build. Cargo has built it when all packages are tested; if only this one is, it may be
-/// missing or older than its sources, and is built here.
-fn tls_command() -> &'static Path {
-    static COMMAND: OnceLock<PathBuf> = OnceLock::new();
-    COMMAND.get_or_init(|| {
-        // target/PROFILE/deps/browser-0123
-        let this = std::env::current_exe().unwrap();
-        let directory = this.parent().unwrap().parent().unwrap();
-        let command = directory.join(format!("tls{}", std::env::consts::EXE_SUFFIX));
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
-        let built = command.metadata().and_then(|file| file.modified());
-        if built.is_ok_and(|built| built >= newest(&sources)) {
-            return command;
-        }
-        let profile = match directory.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let built = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "tls-cli", "--profile", profile])
-            .arg("--target-dir")
-            .arg(directory.parent().unwrap())
-            .current_dir(&sources)
-            .status()
-            .unwrap();
-        assert!(built.success() && command.is_file(), "tls-cli cannot be built");
-        command
-    })
-}
-
-/// When the newest source file below here was written; tests do not count.
-fn newest(directory: &Path) -> SystemTime {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let time = if !path.is_dir() {
-            path.metadata().unwrap().modified().unwrap()
-        } else if path.ends_with("tests") {
-            continue;
-        } else {
-            self::newest(&path)
-        };
-        newest = newest.max(time);
-    }
-    newest
 }
