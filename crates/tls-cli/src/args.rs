@@ -108,6 +108,7 @@ Examples:
   tls connect 192.0.2.1:443 --name example.com --alpn h2,http/1.1 --json
   tls connect example.com:443 --max-version 1.2
   tls connect example.com:443 --resume 3
+  tls connect example.com:443 --resume 1 --early-data request.txt
 
 SSLKEYLOGFILE is honoured.";
 
@@ -143,6 +144,11 @@ pub(crate) struct ConnectArguments {
     /// long each took; only the last connection is joined with stdin and stdout
     #[arg(long, value_name = "N")]
     pub(crate) resume: Option<u16>,
+
+    /// Send this file as early data (0-RTT) on each reconnection whose session allows it; what the server does not accept
+    /// is sent after the handshake. Whoever records it can send it again
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    pub(crate) early_data: Option<PathBuf>,
 
     /// How long connecting may take, and then the handshake; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]

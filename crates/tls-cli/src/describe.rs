@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tls_tokio::TlsInfo;
+use tls_tokio::EarlyData;
+use tls_tokio::tls_core::Negotiated;
 
 /// What a handshake agreed on, ready to be shown.
 #[derive(Clone, Debug)]
@@ -16,11 +17,14 @@ pub(crate) struct Facts {
     pub(crate) server_name: Option<String>,
     pub(crate) resumed: bool,
     pub(crate) hello_retry_request: bool,
+    /// What became of early data, if some was offered.
+    pub(crate) early_data: Option<&'static str>,
     pub(crate) handshake: Duration,
 }
 
 impl Facts {
-    pub(crate) fn of(info: &TlsInfo) -> Self {
+    /// Of a handshake that took so long.
+    pub(crate) fn of(info: &Negotiated, handshake: Duration) -> Self {
         Self {
             version: info.version().to_string(),
             cipher_suite: info.cipher_suite().to_string(),
@@ -32,7 +36,12 @@ impl Facts {
             server_name: info.server_name().map(str::to_owned),
             resumed: info.is_resumed(),
             hello_retry_request: info.had_hello_retry_request(),
-            handshake: info.handshake_time(),
+            early_data: match info.early_data() {
+                EarlyData::NotOffered => None,
+                EarlyData::Accepted => Some("accepted"),
+                _ => Some("rejected"),
+            },
+            handshake,
         }
     }
 
@@ -40,7 +49,7 @@ impl Facts {
     pub(crate) fn summary(&self) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         format!(
-            "{} {} {}, name {}, alpn {}, {} handshake {}",
+            "{} {} {}, name {}, alpn {}, {} handshake {}{}",
             self.version,
             self.cipher_suite,
             self.group,
@@ -48,6 +57,9 @@ impl Facts {
             or_none(&self.alpn),
             if self.resumed { "resumed" } else { "full" },
             Milliseconds(self.handshake),
+            self.early_data
+                .map(|what| format!(", early data {what}"))
+                .unwrap_or_default(),
         )
     }
 
@@ -64,6 +76,7 @@ impl Facts {
             ("server name", or(&self.server_name, "none")),
             ("resumed", yes_no(self.resumed)),
             ("HelloRetryRequest", yes_no(self.hello_retry_request)),
+            ("early data", self.early_data.unwrap_or("none").to_owned()),
             ("handshake", Milliseconds(self.handshake).to_string()),
         ]
     }
@@ -79,6 +92,7 @@ impl Facts {
             ("server_name", json!(self.server_name)),
             ("resumed", json!(self.resumed)),
             ("hello_retry_request", json!(self.hello_retry_request)),
+            ("early_data", json!(self.early_data)),
             ("handshake_ms", milliseconds(self.handshake)),
         ];
         members

@@ -2,6 +2,7 @@
 
 mod connection;
 mod development_ca;
+mod early;
 mod echo;
 mod http;
 mod page;
@@ -33,6 +34,14 @@ enum Mode {
     Echo,
 }
 
+/// How connections are accepted, and what is done with them.
+#[derive(Clone, Debug)]
+struct Server {
+    acceptor: TlsAcceptor,
+    mode: Mode,
+    takes_early_data: bool,
+}
+
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
     let stop =
@@ -61,16 +70,21 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         .server(ServerConfig::builder())
         .certificate(certificate)
         .alpn(setup::protocols(arguments.alpn, default_alpn));
+    let takes_early_data = arguments.sessions.early_data > 0;
     builder = arguments.sessions.server(builder)?;
     if let Some(key_log) = setup::key_log()? {
         builder = builder.key_log(key_log);
     }
     let config = builder.build().map_err(|error| Failure::new(error.to_string()))?;
-    let acceptor = TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0);
+    let server = Server {
+        acceptor: TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0),
+        mode,
+        takes_early_data,
+    };
 
     announce(address, mode, ca.as_ref().map(DevelopmentCa::file));
     tokio::select! {
-        result = accept(&listener, &acceptor, mode, arguments.once) => result,
+        result = accept(&listener, &server, arguments.once) => result,
         () = stop.received() => {
             console::say(format_args!("stopped"));
             Ok(())
@@ -89,12 +103,7 @@ fn given_certificate(arguments: &ServeArguments) -> Result<Option<CertifiedKey>,
 }
 
 /// Accepts for ever, or once. Each connection has its own task; they end with this future.
-async fn accept(
-    listener: &TcpListener,
-    acceptor: &TlsAcceptor,
-    mode: Mode,
-    once: bool,
-) -> Result<(), Failure> {
+async fn accept(listener: &TcpListener, server: &Server, once: bool) -> Result<(), Failure> {
     let mut connections = JoinSet::new();
     loop {
         let (tcp, client) = match listener.accept().await {
@@ -105,7 +114,7 @@ async fn accept(
                 continue;
             }
         };
-        connections.spawn(connection::serve(acceptor.clone(), mode, tcp, client));
+        connections.spawn(connection::serve(server.clone(), tcp, client));
         if once {
             return match connections.join_next().await {
                 Some(Ok(Outcome::Served)) => Ok(()),

@@ -8,6 +8,7 @@
 )]
 
 mod connect;
+mod early_data;
 mod echo;
 mod errors;
 mod http;
