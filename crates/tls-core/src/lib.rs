@@ -10,7 +10,8 @@
 //! - What remains is a [`Connection`]: a [`Reader`] and a [`Writer`], plain synchronous code that shares no lock.
 //! - Everything that may have to wait is a hook that answers now or later, by an [`Answer`]: [`ConfigSelector`],
 //!   [`CertificateResolver`], [`PrivateKey`], [`PeerVerifier`], [`ClientSessionCache`], [`ServerSessionStore`],
-//!   [`TicketKeys`].
+//!   [`TicketKeys`], [`ReplayGuard`].
+//! - Early data (0-RTT) has its own entrances: [`connect_early`] and [`accept_early`], with an [`EarlyConnection`].
 //! - An [`Error`] says whose fault it is ([`ErrorKind`]), where it happened ([`Phase`]), and which alert the peer is
 //!   sent.
 //!
