@@ -208,7 +208,7 @@ impl ClientConfigBuilder {
         let verifier = self
             .verifier
             .ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?;
-        let security_domain = security_domain(&*verifier, self.resolver.is_some(), &self.common.alpn)?;
+        let security_domain = security_domain(&*verifier, self.resolver.is_some(), &self.common)?;
         Ok(ClientConfig(Arc::new(ClientSettings {
             verifier,
             security_domain,
@@ -229,7 +229,7 @@ impl ClientConfigBuilder {
 fn security_domain(
     verifier: &dyn PeerVerifier,
     presents_certificate: bool,
-    alpn: &[Vec<u8>],
+    common: &Common,
 ) -> Result<[u8; 32], ConfigError> {
     let mut domain = Vec::new();
     match verifier.security_domain() {
@@ -240,7 +240,17 @@ fn security_domain(
             domain.extend_from_slice(&own);
         }
     }
-    for name in alpn {
+    // A session that cannot be offered would be taken out of the cache for nothing.
+    for version in common.versions() {
+        domain.extend_from_slice(&version.0.to_be_bytes());
+        let mut suites: Vec<_> = common.suites(version).map(|suite| suite.id.0).collect();
+        suites.sort_unstable();
+        domain.push(u8::try_from(suites.len()).unwrap_or(u8::MAX));
+        suites
+            .iter()
+            .for_each(|suite| domain.extend_from_slice(&suite.to_be_bytes()));
+    }
+    for name in &common.alpn {
         domain.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         domain.extend_from_slice(name);
     }

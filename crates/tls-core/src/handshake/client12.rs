@@ -31,6 +31,7 @@ use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
 use crate::registry::{HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::session::Inherited;
 use crate::verify::{HandshakeSignatureVerified, verify_signature};
 
 /// Reads the server's flight, answers it, reads the server's Finished, and returns the connection.
@@ -99,8 +100,19 @@ async fn resume(
     // A session without a new ticket stays as it is in the cache.
     let name = state.server_name.clone().unwrap_or_default();
     let clock = &config.common.clock;
-    let renewed =
-        ticket.and_then(|ticket| client_session(&keys, hello, Some(ticket), &negotiated, chain, name, clock));
+    let inherited = state.inheritance();
+    let renewed = ticket.and_then(|ticket| {
+        client_session(
+            &keys,
+            hello,
+            Some(ticket),
+            &negotiated,
+            chain,
+            name,
+            inherited,
+            clock,
+        )
+    });
     let authenticated = Authenticated::BySession(resumed.trusted);
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(renewed))
 }
@@ -149,15 +161,9 @@ async fn full_handshake(
     };
     let session = config.session_cache.is_some().then(|| {
         let name = server_name.to_str().into_owned();
-        client_session(
-            &keys,
-            hello,
-            ticket,
-            &negotiated,
-            chain,
-            name,
-            &config.common.clock,
-        )
+        let clock = &config.common.clock;
+        let inherited = Inherited::nothing(clock.now_ms());
+        client_session(&keys, hello, ticket, &negotiated, chain, name, inherited, clock)
     });
     let authenticated = Authenticated::ByCertificate((trusted, signed));
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(session.flatten()))

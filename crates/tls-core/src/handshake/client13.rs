@@ -23,6 +23,7 @@ use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::session::Inherited;
 use crate::verify::HandshakeSignatureVerified;
 
 /// Reads the server's flight, answers it, and returns the connection.
@@ -48,11 +49,13 @@ pub(super) async fn finish(
             let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
             let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
             let authenticated = Authenticated::ByCertificate((trusted, signed));
+            let inherited = Inherited::nothing(config.common.clock.now_ms());
             (
                 Server {
                     chain: Arc::new(chain),
                     scheme: Some(scheme),
                     authenticated,
+                    inherited,
                 },
                 request,
             )
@@ -90,6 +93,7 @@ pub(super) async fn finish(
             suite,
             &negotiated,
             server_name,
+            server.inherited,
             config.common.clock.clone(),
         )
     });
@@ -103,6 +107,8 @@ struct Server {
     /// `None` where a session was resumed: nothing was signed.
     scheme: Option<SignatureScheme>,
     authenticated: Authenticated,
+    /// For the sessions of this connection.
+    inherited: Inherited,
 }
 
 /// The session that the server resumes, if it says so, and the schedule that goes with it (section 4.2.11).
@@ -127,6 +133,7 @@ fn accepted_session(
     let server = Server {
         chain,
         scheme: None,
+        inherited: offered.session.parts().state.inheritance(),
         authenticated: Authenticated::BySession(offered.trusted),
     };
     Ok((Some(server), offered.schedule.into_early()))

@@ -141,8 +141,18 @@ pub(super) enum Authenticated {
     ByCertificate((PeerVerified, HandshakeSignatureVerified)),
     /// By the secret of a session with a peer that the verifier accepts today.
     BySession(PeerVerified),
-    /// Not at all: a client that was not asked.
+    /// Not at all: a client that was not asked, or has no certificate.
     Anonymous,
+}
+
+impl Authenticated {
+    /// Nobody's certificates are shown without the proof that the peer is who they say.
+    pub(super) fn vouch_for(&self, mut negotiated: Negotiated) -> Negotiated {
+        if matches!(self, Self::Anonymous) {
+            negotiated.peer_chain = None;
+        }
+        negotiated
+    }
 }
 
 /// Puts the application keys in force and turns the handshake into a connection.
@@ -152,8 +162,9 @@ pub(super) fn establish(
     secrets: ApplicationSecrets,
     negotiated: Negotiated,
     _: FinishedVerified,
-    _: Authenticated,
+    authenticated: Authenticated,
 ) -> Connection {
+    let negotiated = authenticated.vouch_for(negotiated);
     let (read, write) = match peer.side() {
         Side::Client => (secrets.server, secrets.client),
         Side::Server => (secrets.client, secrets.server),

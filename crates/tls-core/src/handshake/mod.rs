@@ -4,6 +4,7 @@ mod chain;
 mod client;
 mod client12;
 mod client13;
+mod client_auth;
 mod keys;
 mod keys12;
 mod psk13;

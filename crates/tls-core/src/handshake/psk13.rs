@@ -7,6 +7,7 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::chain::{unless_failed, verify_server_chain};
+use super::client_auth::{ClientIdentity, identity_of_session};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
@@ -21,7 +22,7 @@ use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, ContentType, ProtocolVersion};
-use crate::session::{ClientSession, ServerSession, SessionState};
+use crate::session::{ClientSession, ServerSession, SessionState, lifetime_left};
 use crate::ticket::{self, Purpose};
 use crate::transcript::Transcript;
 
@@ -176,7 +177,7 @@ pub(super) fn first_binder_hash(
     binder_hash(&Transcript::new(), hello, suite, transcript.buffered()?)
 }
 
-/// The first of the client's tickets that can be resumed. Everything that is wrong with a ticket means a full
+/// The first of the client's tickets that can be resumed, and who the client is then. Everything that is wrong with a ticket means a full
 /// handshake; a wrong binder for a right ticket is an attack (section 4.2.11).
 pub(super) async fn select_psk(
     peer: &mut Peer<'_>,
@@ -185,7 +186,7 @@ pub(super) async fn select_psk(
     suite: &Suite,
     alpn: Option<&[u8]>,
     config: &ServerSettings,
-) -> Result<Option<Resumed>, Error> {
+) -> Result<Option<(Resumed, ClientIdentity)>, Error> {
     let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else {
         return Ok(None);
     };
@@ -227,8 +228,10 @@ pub(super) async fn select_psk(
         if !schedule.binder().verify(&binder_hash, binder) {
             return Err(Misbehaviour::BadBinder.into());
         }
+        // Of several tickets it would be the same client: the verifier is not asked more often than once.
+        let identity = identity_of_session(peer, config, state).await;
         let selected = u16::try_from(selected).unwrap_or(0);
-        return Ok(Some(Resumed { selected, schedule }));
+        return Ok(identity.map(|identity| (Resumed { selected, schedule }, identity)));
     }
     Ok(None)
 }
@@ -282,9 +285,17 @@ pub(super) async fn send_new_session_tickets(
     peer: &mut Peer<'_>,
     count: u8,
     negotiated: &Negotiated,
+    identity: &ClientIdentity,
     resumption: &ResumptionSecret,
     config: &ServerSettings,
 ) -> Result<(), Error> {
+    let now = config.common.clock.now_ms();
+    let lifetime = config
+        .session_lifetime
+        .min(lifetime_left(identity.authenticated_at, now));
+    if lifetime == 0 {
+        return Ok(());
+    }
     for number in 0..count {
         let mut random = HandshakeRandom::new()?;
         let nonce = [number];
@@ -293,14 +304,16 @@ pub(super) async fn send_new_session_tickets(
                 version: ProtocolVersion::TLS13,
                 cipher_suite: negotiated.cipher_suite,
                 secret: resumption.psk(&nonce)?,
-                made_at: config.common.clock.now_ms(),
-                lifetime: config.session_lifetime,
+                made_at: now,
+                authenticated_at: identity.authenticated_at,
+                lifetime,
                 age_add: u32::from_be_bytes(random.take()?),
                 max_early_data: 0,
                 alpn: negotiated.alpn.clone(),
                 server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
-                peer_chain: None,
+                client_was_asked: identity.was_asked,
+                peer_chain: identity.chain(),
                 extra: Vec::new(),
             },
         };

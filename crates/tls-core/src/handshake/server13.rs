@@ -1,7 +1,8 @@
 //! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
 
 use super::chain::choose_server_certificate;
-use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::client_auth::{ClientIdentity, read_client13, send_certificate_request13};
+use super::keys::{HandshakeKeys, establish, start_handshake_keys};
 use super::psk13;
 use super::server::{choose_alpn, choose_suite};
 use super::signature::{schemes_for_handshake, send_certificate_verify};
@@ -37,6 +38,8 @@ pub(super) struct Responded {
     secrets: ApplicationSecrets,
     negotiated: Box<Negotiated>,
     tickets_wanted: u8,
+    /// Of a session; `None` where the client has yet to say who it is.
+    identity: Option<ClientIdentity>,
 }
 
 /// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished.
@@ -57,6 +60,7 @@ pub(super) async fn respond(
     } = retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
     let resumed = psk13::select_psk(peer, &hello, binder_hash, suite, alpn.as_deref(), config).await?;
+    let (resumed, identity) = resumed.unzip();
     let chosen = match &resumed {
         Some(_) => None,
         None => {
@@ -70,6 +74,7 @@ pub(super) async fn respond(
     let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
     send_encrypted_extensions(peer, &hello, alpn.as_deref(), tickets_wanted)?;
     if let Some((certified, scheme)) = &chosen {
+        send_certificate_request13(peer, config)?;
         send_certificate(peer, &hello, certified)?;
         send_certificate_verify(peer, Side::Server, certified, *scheme).await?;
     }
@@ -98,10 +103,11 @@ pub(super) async fn respond(
         secrets,
         negotiated,
         tickets_wanted,
+        identity,
     })
 }
 
-/// Waits for the client's Finished.
+/// Waits for the client's Finished, and before it for its certificate where it was asked for one.
 pub(super) async fn finish(
     peer: &mut Peer<'_>,
     responded: Responded,
@@ -110,15 +116,22 @@ pub(super) async fn finish(
     let Responded {
         keys,
         secrets,
-        negotiated,
+        mut negotiated,
         tickets_wanted,
+        identity,
     } = responded;
     let suite = keys.suite;
+    let identity = match identity {
+        Some(identity) => identity,
+        None => read_client13(peer, config).await?,
+    };
+    negotiated.peer_chain = identity.chain();
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
     if tickets_wanted > 0 {
         let resumption = keys.into_resumption(peer);
-        psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &resumption, config).await?;
+        psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &identity, &resumption, config)
+            .await?;
     }
     Ok(establish(
         peer,
@@ -126,7 +139,7 @@ pub(super) async fn finish(
         secrets,
         *negotiated,
         finished,
-        Authenticated::Anonymous,
+        identity.into_authenticated(),
     ))
 }
 
