@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Common, common_builder_methods};
+use crate::crypto::suites::Suite;
 use crate::crypto::{hash, random};
 use crate::error::ConfigError;
 use crate::hooks::{
@@ -179,7 +180,7 @@ impl ClientConfigBuilder {
 
     /// Keeps sessions in this cache and resumes them. It can be shared by configurations: sessions are kept under a
     /// security domain, so that only those that trust the same roots, present no certificate of their own and offer
-    /// the same protocols use each other's. Default: none, and every handshake is a full one.
+    /// the same versions and protocols use each other's. Default: none, and every handshake is a full one.
     pub fn session_cache(mut self, cache: Arc<dyn ClientSessionCache>) -> Self {
         self.session_cache = Some(cache);
         self
@@ -243,8 +244,14 @@ fn security_domain(
     // A session that cannot be offered would be taken out of the cache for nothing.
     for version in common.versions() {
         domain.extend_from_slice(&version.0.to_be_bytes());
-        let mut suites: Vec<_> = common.suites(version).map(|suite| suite.id.0).collect();
+        // Any suite of its hash will do for a session of TLS 1.3, but only its own for one of TLS 1.2.
+        let of = |suite: &Suite| match version {
+            ProtocolVersion::TLS13 => suite.hash.len() as u16,
+            _ => suite.id.0,
+        };
+        let mut suites: Vec<_> = common.suites(version).map(of).collect();
         suites.sort_unstable();
+        suites.dedup();
         domain.push(u8::try_from(suites.len()).unwrap_or(u8::MAX));
         suites
             .iter()
