@@ -215,7 +215,7 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
     Ok(into_chain(message))
 }
 
-fn into_chain(message: Certificate) -> PeerChain {
+pub(super) fn into_chain(message: Certificate) -> PeerChain {
     let mut chain = PeerChain::default();
     // It lives as long as the connection: no more room than it needs.
     chain.certificates.reserve_exact(message.entries.len());

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::chain::check_length;
+use super::client13::into_chain;
 use super::keys::Authenticated;
 use super::signature::check_certificate_verify;
 use crate::config::{ClientAuthSettings, ServerSettings};
@@ -82,8 +83,7 @@ pub(super) async fn read_client13(
             return Err(Misbehaviour::UnsolicitedExtension(*extension).into());
         }
     }
-    let certificates = message.entries.into_iter().map(|entry| entry.certificate);
-    let chain = PeerChain::new(certificates.collect());
+    let chain = into_chain(message);
     let Some((chain, trusted)) = judge(peer, config, auth, chain, ProtocolVersion::TLS13).await? else {
         return Ok(ClientIdentity::anonymous(true, config.common.clock.now_ms()));
     };

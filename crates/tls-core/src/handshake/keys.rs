@@ -182,3 +182,23 @@ pub(super) fn establish(
         negotiated,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hooks::{PeerChain, PeerVerified};
+
+    #[test]
+    fn certificates_without_a_proof_are_not_shown() {
+        let negotiated = || Negotiated {
+            peer_chain: Some(PeerChain::new(vec![vec![1].into()]).into()),
+            ..Negotiated::for_test()
+        };
+        let shown = |authenticated: Authenticated| {
+            let negotiated = authenticated.vouch_for(negotiated());
+            negotiated.peer_certificates().len()
+        };
+        assert_eq!(shown(Authenticated::Anonymous), 0);
+        assert_eq!(shown(Authenticated::BySession(PeerVerified::assertion())), 1);
+    }
+}

@@ -18,6 +18,8 @@ pub use client::connect;
 pub use server::accept;
 
 #[cfg(test)]
+mod client_auth_tests;
+#[cfg(test)]
 mod server_tests;
 #[cfg(test)]
 mod tests;
