@@ -12,7 +12,10 @@ both_versions!(
 
 /// Presents nothing, and remembers what it was asked.
 #[derive(Debug, Default)]
-struct Asked(Mutex<Vec<(Vec<SignatureScheme>, Vec<Vec<u8>>)>>);
+struct Asked(Mutex<Vec<Query>>);
+
+/// Schemes and authorities.
+type Query = (Vec<SignatureScheme>, Vec<Vec<u8>>);
 
 impl CertificateResolver for Asked {
     fn resolve<'a>(
@@ -27,7 +30,7 @@ impl CertificateResolver for Asked {
 }
 
 /// What a client is asked by a server with this configuration.
-fn asked(version: ProtocolVersion, server: ServerConfigBuilder) -> (Vec<SignatureScheme>, Vec<Vec<u8>>) {
+fn asked(version: ProtocolVersion, server: ServerConfigBuilder) -> Query {
     let resolver = Arc::new(Asked::default());
     let client = pair::client()
         .certificate_resolver(resolver.clone())

@@ -93,7 +93,7 @@ async fn resume(
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: true,
-        peer_chain: Some(Arc::clone(&chain)),
+        peer_chain: Some(chain),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
@@ -101,18 +101,8 @@ async fn resume(
     let name = state.server_name.clone().unwrap_or_default();
     let clock = &config.common.clock;
     let inherited = state.inheritance();
-    let renewed = ticket.and_then(|ticket| {
-        client_session(
-            &keys,
-            hello,
-            Some(ticket),
-            &negotiated,
-            chain,
-            name,
-            inherited,
-            clock,
-        )
-    });
+    let renewed = ticket
+        .and_then(|ticket| client_session(&keys, hello, Some(ticket), &negotiated, name, inherited, clock));
     let authenticated = Authenticated::BySession(resumed.trusted);
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(renewed))
 }
@@ -146,7 +136,6 @@ async fn full_handshake(
     let ticket = read_new_session_ticket(peer, hello).await?;
     let finished = keys.read_finished(peer).await?;
 
-    let chain = Arc::new(chain);
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
@@ -155,7 +144,7 @@ async fn full_handshake(
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: false,
-        peer_chain: Some(Arc::clone(&chain)),
+        peer_chain: Some(Arc::new(chain)),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
@@ -163,7 +152,7 @@ async fn full_handshake(
         let name = server_name.to_str().into_owned();
         let clock = &config.common.clock;
         let inherited = Inherited::nothing(clock.now_ms());
-        client_session(&keys, hello, ticket, &negotiated, chain, name, inherited, clock)
+        client_session(&keys, hello, ticket, &negotiated, name, inherited, clock)
     });
     let authenticated = Authenticated::ByCertificate((trusted, signed));
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(session.flatten()))

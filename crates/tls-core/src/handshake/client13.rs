@@ -23,7 +23,7 @@ use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
-use crate::session::Inherited;
+use crate::session::{ClientSession, Inherited};
 use crate::verify::HandshakeSignatureVerified;
 
 /// Reads the server's flight, answers it, and returns the connection.
@@ -49,13 +49,12 @@ pub(super) async fn finish(
             let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
             let (scheme, signed) = read_certificate_verify(peer, config, &chain).await?;
             let authenticated = Authenticated::ByCertificate((trusted, signed));
-            let inherited = Inherited::nothing(config.common.clock.now_ms());
             (
                 Server {
                     chain: Arc::new(chain),
                     scheme: Some(scheme),
                     authenticated,
-                    inherited,
+                    session: None,
                 },
                 request,
             )
@@ -88,12 +87,16 @@ pub(super) async fn finish(
     let sessions = config.session_cache.is_some().then(|| {
         let resumption = keys.into_resumption(peer);
         let server_name = server_name.to_str().into_owned();
+        let inherited = match &server.session {
+            Some(session) => session.parts().state.inheritance(),
+            None => Inherited::nothing(config.common.clock.now_ms()),
+        };
         TicketReader::new(
             resumption,
             suite,
             &negotiated,
             server_name,
-            server.inherited,
+            inherited,
             config.common.clock.clone(),
         )
     });
@@ -107,8 +110,8 @@ struct Server {
     /// `None` where a session was resumed: nothing was signed.
     scheme: Option<SignatureScheme>,
     authenticated: Authenticated,
-    /// For the sessions of this connection.
-    inherited: Inherited,
+    /// The session resumed.
+    session: Option<ClientSession>,
 }
 
 /// The session that the server resumes, if it says so, and the schedule that goes with it (section 4.2.11).
@@ -133,8 +136,8 @@ fn accepted_session(
     let server = Server {
         chain,
         scheme: None,
-        inherited: offered.session.parts().state.inheritance(),
         authenticated: Authenticated::BySession(offered.trusted),
+        session: Some(offered.session),
     };
     Ok((Some(server), offered.schedule.into_early()))
 }

@@ -51,6 +51,23 @@ impl ClientIdentity {
     }
 }
 
+/// Whom a session stands for, before today's configuration was asked. (Small, to wait with instead of the session.)
+pub(super) struct Claim {
+    chain: Option<Arc<PeerChain>>,
+    was_asked: bool,
+    authenticated_at: u64,
+}
+
+impl From<&SessionState> for Claim {
+    fn from(state: &SessionState) -> Self {
+        Self {
+            chain: state.peer_chain.clone(),
+            was_asked: state.client_was_asked,
+            authenticated_at: state.authenticated_at,
+        }
+    }
+}
+
 /// A chain that the verifier accepts, whose key the client has yet to prove.
 pub(super) type Presented = (Arc<PeerChain>, PeerVerified);
 
@@ -202,22 +219,18 @@ async fn verify_client_chain(
 pub(super) async fn identity_of_session(
     peer: &mut Peer<'_>,
     config: &ServerSettings,
-    state: &SessionState,
+    claim: Claim,
 ) -> Option<ClientIdentity> {
-    let (auth, chain) = match (&config.client_auth, &state.peer_chain) {
-        (Some(auth), Some(chain)) => (auth, chain),
+    let trusted = match (&config.client_auth, &claim.chain) {
+        (Some(auth), Some(chain)) => verify_client_chain(peer, config, auth, chain).await.ok()?,
         (None, Some(_)) => return None,
-        (Some(auth), None) if auth.required || !state.client_was_asked => return None,
-        (_, None) => {
-            let (was_asked, since) = (state.client_was_asked, state.authenticated_at);
-            return Some(ClientIdentity::anonymous(was_asked, since));
-        }
+        (Some(auth), None) if auth.required || !claim.was_asked => return None,
+        (_, None) => return Some(ClientIdentity::anonymous(claim.was_asked, claim.authenticated_at)),
     };
-    let trusted = verify_client_chain(peer, config, auth, chain).await.ok()?;
     Some(ClientIdentity {
-        chain: Some(Arc::clone(chain)),
+        chain: claim.chain,
         authenticated: Authenticated::BySession(trusted),
         was_asked: true,
-        authenticated_at: state.authenticated_at,
+        authenticated_at: claim.authenticated_at,
     })
 }

@@ -7,7 +7,7 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::chain::{unless_failed, verify_server_chain};
-use super::client_auth::{ClientIdentity, identity_of_session};
+use super::client_auth::{Claim, ClientIdentity, identity_of_session};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
@@ -228,8 +228,10 @@ pub(super) async fn select_psk(
         if !schedule.binder().verify(&binder_hash, binder) {
             return Err(Misbehaviour::BadBinder.into());
         }
+        let claim = Claim::from(state);
+        drop(session);
         // Of several tickets it would be the same client: the verifier is not asked more often than once.
-        let identity = identity_of_session(peer, config, state).await;
+        let identity = identity_of_session(peer, config, claim).await;
         let selected = u16::try_from(selected).unwrap_or(0);
         return Ok(identity.map(|identity| (Resumed { selected, schedule }, identity)));
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::chain::unless_failed;
 use super::client::Offer;
-use super::client_auth::{ClientIdentity, identity_of_session};
+use super::client_auth::{Claim, ClientIdentity, identity_of_session};
 use super::keys12::Keys12;
 use crate::config::{Clock, ServerSettings};
 use crate::crypto::hkdf::Secret;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour};
-use crate::hooks::{PeerChain, PeerVerified};
+use crate::hooks::PeerVerified;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_hello::ServerHello;
 use crate::messages::short_bytes::SessionId;
@@ -106,7 +106,6 @@ pub(super) fn client_session(
     hello: &ServerHello,
     ticket: Option<NewSessionTicket>,
     negotiated: &Negotiated,
-    chain: Arc<PeerChain>,
     server_name: String,
     inherited: Inherited,
     clock: &Clock,
@@ -137,7 +136,7 @@ pub(super) fn client_session(
             server_name: Some(server_name),
             extended_main_secret: hello.extensions.extended_main_secret,
             client_was_asked: false,
-            peer_chain: Some(chain),
+            peer_chain: negotiated.peer_chain.clone(),
             extra: inherited.extra,
         },
         ticket,
@@ -182,7 +181,7 @@ pub(super) async fn select_session(
     hello: &ClientHello,
     config: &ServerSettings,
     alpn: Option<&[u8]>,
-) -> Result<Option<Resumed>, Error> {
+) -> Result<Option<Box<Resumed>>, Error> {
     let Some(session) = find_session(peer, hello, config).await else {
         return Ok(None);
     };
@@ -206,11 +205,14 @@ pub(super) async fn select_session(
         (true, false) => Err(Misbehaviour::Mismatch("extended_main_secret of the session").into()),
         (false, true) => Ok(None),
         _ => {
-            let identity = identity_of_session(peer, config, state).await;
-            Ok(identity.map(|identity| Resumed {
-                session,
-                suite,
-                identity,
+            let identity = identity_of_session(peer, config, Claim::from(state)).await;
+            // In a box: futures keep what they are given in several places.
+            Ok(identity.map(|identity| {
+                Box::new(Resumed {
+                    session,
+                    suite,
+                    identity,
+                })
             }))
         }
     }

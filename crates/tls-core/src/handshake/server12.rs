@@ -51,15 +51,11 @@ async fn resume(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     config: &ServerSettings,
-    resumed: Resumed,
+    resumed: Box<Resumed>,
     alpn: Option<Vec<u8>>,
 ) -> Result<Connection, Error> {
     let renews_ticket = hello.extensions.session_ticket.is_some() && resumed.renews_ticket(config);
-    let Resumed {
-        session,
-        suite,
-        identity,
-    } = resumed;
+    let suite = resumed.suite;
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
     peer.transcript.start(suite.hash);
@@ -76,7 +72,12 @@ async fn resume(
         client: hello.random,
         server: server_random,
     };
-    let keys = Keys12::resume(&config.common, suite, session.state.secret.as_bytes(), randoms)?;
+    let keys = Keys12::resume(
+        &config.common,
+        suite,
+        resumed.session.state.secret.as_bytes(),
+        randoms,
+    )?;
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
@@ -85,18 +86,18 @@ async fn resume(
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         resumed: true,
-        peer_chain: identity.chain(),
+        peer_chain: resumed.identity.chain(),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
     if renews_ticket {
-        let extended = session.state.extended_main_secret;
+        let extended = resumed.session.state.extended_main_secret;
         keep(
             peer,
             Promise::Ticket,
             &keys,
             &negotiated,
-            &identity,
+            &resumed.identity,
             extended,
             config,
         )
@@ -104,7 +105,7 @@ async fn resume(
     }
     keys.send_finished(peer)?;
     let finished = keys.read_finished(peer).await?;
-    let authenticated = identity.into_authenticated();
+    let authenticated = resumed.identity.into_authenticated();
     Ok(establish12(peer, keys, negotiated, finished, authenticated))
 }
 
