@@ -5,6 +5,8 @@ use core::time::Duration;
 use serde_json::{Map, Value, json};
 use tls_tokio::TlsInfo;
 
+use crate::certificate::Description;
+
 /// What a handshake agreed on, ready to be shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -17,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) resumed: bool,
     pub(crate) hello_retry_request: bool,
     pub(crate) handshake: Duration,
+    /// On a server: the subject of the client's certificate, if it presented one.
+    pub(crate) client: Option<String>,
 }
 
 impl Facts {
@@ -33,14 +37,30 @@ impl Facts {
             resumed: info.is_resumed(),
             hello_retry_request: info.had_hello_retry_request(),
             handshake: info.handshake_time(),
+            client: None,
+        }
+    }
+
+    /// The same on a server, whose peer is the client.
+    pub(crate) fn on_server(info: &TlsInfo) -> Self {
+        let certificate = info.peer_certificates().first();
+        let subject = |der| {
+            Description::of(der)
+                .map_or_else(|| "(cannot be parsed)".to_owned(), |described| described.subject)
+        };
+        Self {
+            client: certificate.map(subject),
+            ..Self::of(info)
         }
     }
 
     /// One line for a log.
     pub(crate) fn summary(&self) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let client = self.client.as_ref();
+        let client = client.map_or_else(String::new, |client| format!(", client {client}"));
         format!(
-            "{} {} {}, name {}, alpn {}, handshake {}",
+            "{} {} {}, name {}, alpn {}, handshake {}{client}",
             self.version,
             self.cipher_suite,
             self.group,
@@ -54,7 +74,7 @@ impl Facts {
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
         let or = |value: &Option<String>, without: &str| value.clone().unwrap_or_else(|| without.to_owned());
-        vec![
+        let mut rows = vec![
             ("version", self.version.clone()),
             ("cipher suite", self.cipher_suite.clone()),
             ("group", self.group.clone()),
@@ -64,10 +84,12 @@ impl Facts {
             ("resumed", yes_no(self.resumed)),
             ("HelloRetryRequest", yes_no(self.hello_retry_request)),
             ("handshake", Milliseconds(self.handshake).to_string()),
-        ]
+        ];
+        rows.extend(self.client.clone().map(|client| ("client certificate", client)));
+        rows
     }
 
-    /// Everything, as the members of a JSON object. What there is not is null.
+    /// Everything, as the members of a JSON object. What there is not is null, but for a client's certificate.
     pub(crate) fn json(&self) -> Map<String, Value> {
         let members = [
             ("version", json!(self.version)),
@@ -80,8 +102,10 @@ impl Facts {
             ("hello_retry_request", json!(self.hello_retry_request)),
             ("handshake_ms", milliseconds(self.handshake)),
         ];
+        let client = self.client.as_ref();
         members
             .into_iter()
+            .chain(client.map(|client| ("client_certificate", json!(client))))
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }

@@ -36,7 +36,7 @@ pub(super) async fn serve(acceptor: TlsAcceptor, mode: Mode, tcp: TcpStream, cli
             return Outcome::Failed;
         }
     };
-    let facts = Facts::of(&stream.info());
+    let facts = Facts::on_server(&stream.info());
     let exchanged = match mode {
         Mode::Http => http(&mut stream, &facts).await,
         Mode::Echo => echo::echo(&mut stream)
