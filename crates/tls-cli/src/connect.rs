@@ -190,6 +190,10 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
         .protocol
         .client(builder)
         .alpn(setup::protocols(arguments.alpn.clone(), &[]));
+    let builder = match setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())? {
+        Some(certificate) => builder.certificate(certificate),
+        None => builder,
+    };
     let builder = match setup::key_log()? {
         Some(key_log) => builder.key_log(key_log),
         None => builder,
@@ -204,8 +208,7 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
 
 async fn roots(arguments: &ConnectArguments) -> Result<RootStore, Failure> {
     if let Some(path) = &arguments.ca {
-        return RootStore::from_pem(&setup::read_file(path)?)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+        return setup::roots(path);
     }
     // Reads a hundred files and more.
     let native = tokio::task::spawn_blocking(RootStore::native).await;

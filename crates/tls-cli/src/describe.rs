@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use tls_tokio::EarlyData;
 use tls_tokio::tls_core::Negotiated;
 
+use crate::certificate::Description;
+
 /// What a handshake agreed on, ready to be shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -20,6 +22,8 @@ pub(crate) struct Facts {
     /// What became of early data, if some was offered.
     pub(crate) early_data: Option<&'static str>,
     pub(crate) handshake: Duration,
+    /// On a server: the subject of the client's certificate, if it presented one.
+    pub(crate) client: Option<String>,
 }
 
 impl Facts {
@@ -42,14 +46,30 @@ impl Facts {
                 _ => Some("rejected"),
             },
             handshake,
+            client: None,
+        }
+    }
+
+    /// The same on a server, whose peer is the client.
+    pub(crate) fn on_server(info: &Negotiated, handshake: Duration) -> Self {
+        let certificate = info.peer_certificates().first();
+        let subject = |der| {
+            Description::of(der)
+                .map_or_else(|| "(cannot be parsed)".to_owned(), |described| described.subject)
+        };
+        Self {
+            client: certificate.map(subject),
+            ..Self::of(info, handshake)
         }
     }
 
     /// One line for a log.
     pub(crate) fn summary(&self) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let client = self.client.as_ref();
+        let client = client.map_or_else(String::new, |client| format!(", client {client}"));
         format!(
-            "{} {} {}, name {}, alpn {}, {} handshake {}{}",
+            "{} {} {}, name {}, alpn {}, {} handshake {}{}{client}",
             self.version,
             self.cipher_suite,
             self.group,
@@ -67,7 +87,7 @@ impl Facts {
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
         let or = |value: &Option<String>, without: &str| value.clone().unwrap_or_else(|| without.to_owned());
-        vec![
+        let mut rows = vec![
             ("version", self.version.clone()),
             ("cipher suite", self.cipher_suite.clone()),
             ("group", self.group.clone()),
@@ -78,10 +98,12 @@ impl Facts {
             ("HelloRetryRequest", yes_no(self.hello_retry_request)),
             ("early data", self.early_data.unwrap_or("none").to_owned()),
             ("handshake", Milliseconds(self.handshake).to_string()),
-        ]
+        ];
+        rows.extend(self.client.clone().map(|client| ("client certificate", client)));
+        rows
     }
 
-    /// Everything, as the members of a JSON object. What there is not is null.
+    /// Everything, as the members of a JSON object. What there is not is null, but for a client's certificate.
     pub(crate) fn json(&self) -> Map<String, Value> {
         let members = [
             ("version", json!(self.version)),
@@ -95,8 +117,10 @@ impl Facts {
             ("early_data", json!(self.early_data)),
             ("handshake_ms", milliseconds(self.handshake)),
         ];
+        let client = self.client.as_ref();
         members
             .into_iter()
+            .chain(client.map(|client| ("client_certificate", json!(client))))
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }

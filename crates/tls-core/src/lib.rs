@@ -40,7 +40,9 @@ mod verify;
 mod wire;
 
 pub use alert::AlertDescription;
-pub use config::{ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder};
+pub use config::{
+    ClientAuth, ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder,
+};
 pub use connection::{Connection, Control, ReadEvent, Reader, Writer};
 pub use crypto::sign::{KeyError, SigningKey};
 pub use drive::{Driver, Progress};
@@ -67,5 +69,5 @@ pub use registry::{
 pub use rustls_pki_types as pki_types;
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 pub use session::ClientSession;
-pub use verify::RootStore;
+pub use verify::{RevocationLists, RootStore};
 pub use zeroize::Zeroizing;

@@ -40,7 +40,7 @@ pub(super) async fn serve(server: Server, tcp: TcpStream, client: SocketAddr) ->
         }
     };
     let info = stream.info();
-    let facts = Facts::of(&info, info.handshake_time());
+    let facts = Facts::on_server(&info, info.handshake_time());
     let exchanged = match (server.mode, early) {
         (Mode::Http, Early::Answered(what)) => Ok(what),
         (Mode::Http, Early::Read(head)) => http(&mut stream, &head, &facts).await,

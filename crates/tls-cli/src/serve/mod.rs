@@ -12,8 +12,9 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
+use tls_tokio::{ClientAuth, ServerConfig, TlsAcceptor, WebPkiVerifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -46,7 +47,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
     let stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    let given = given_certificate(&arguments)?;
+    let given = setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())?;
+    let client_auth = client_auth(&arguments)?;
     let listen = &arguments.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -72,6 +74,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         .alpn(setup::protocols(arguments.alpn, default_alpn));
     let takes_early_data = arguments.sessions.early_data > 0;
     builder = arguments.sessions.server(builder)?;
+    if let Some(client_auth) = client_auth {
+        builder = builder.client_auth(client_auth);
+    }
     if let Some(key_log) = setup::key_log()? {
         builder = builder.key_log(key_log);
     }
@@ -92,14 +97,16 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
 }
 
-fn given_certificate(arguments: &ServeArguments) -> Result<Option<CertifiedKey>, Failure> {
-    let (Some(cert), Some(key)) = (&arguments.cert, &arguments.key) else {
+/// Whether clients are asked for a certificate, and may have none.
+fn client_auth(arguments: &ServeArguments) -> Result<Option<ClientAuth>, Failure> {
+    let Some(path) = &arguments.client_ca else {
         return Ok(None);
     };
-    let certificate = CertifiedKey::from_pem(&setup::read_file(cert)?, &setup::read_file(key)?);
-    certificate
-        .map(Some)
-        .map_err(|error| Failure::new(format!("{} with {}: {error}", cert.display(), key.display())))
+    let verifier = Arc::new(WebPkiVerifier::new(setup::roots(path)?));
+    Ok(Some(match arguments.require_client_cert {
+        true => ClientAuth::required(verifier),
+        false => ClientAuth::requested(verifier),
+    }))
 }
 
 /// Accepts for ever, or once. Each connection has its own task; they end with this future.

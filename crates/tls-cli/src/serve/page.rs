@@ -114,6 +114,7 @@ mod tests {
             resumed: false,
             hello_retry_request: false,
             handshake: Duration::from_micros(1234),
+            client: None,
         }
     }
 

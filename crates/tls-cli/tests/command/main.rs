@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod client_auth;
 mod connect;
 mod early_data;
 mod echo;

@@ -7,6 +7,7 @@ use rustls_pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::chain::{unless_failed, verify_session_chain};
+use super::client_auth::{Claim, ClientIdentity, identity_of_session};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
@@ -21,7 +22,7 @@ use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, ContentType, ProtocolVersion};
-use crate::session::{ClientSession, ServerSession, SessionState};
+use crate::session::{ClientSession, ServerSession, SessionState, lifetime_left};
 use crate::ticket::{self, Purpose};
 use crate::transcript::Transcript;
 
@@ -181,7 +182,7 @@ pub(super) fn first_binder_hash(
     binder_hash(&Transcript::new(), hello, suite, transcript.buffered()?)
 }
 
-/// The first of the client's tickets that can be resumed. Everything that is wrong with a ticket means a full
+/// The first of the client's tickets that can be resumed, and who the client is then. Everything that is wrong with a ticket means a full
 /// handshake; a wrong binder for a right ticket is an attack (section 4.2.11).
 pub(super) async fn select_psk(
     peer: &mut Peer<'_>,
@@ -190,7 +191,7 @@ pub(super) async fn select_psk(
     suite: &Suite,
     alpn: Option<&[u8]>,
     config: &ServerSettings,
-) -> Result<Option<Resumed>, Error> {
+) -> Result<Option<(Resumed, ClientIdentity)>, Error> {
     let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else {
         return Ok(None);
     };
@@ -234,7 +235,7 @@ pub(super) async fn select_psk(
             return Err(Misbehaviour::BadBinder.into());
         }
         let allows_early_data = selected == 0 && state.cipher_suite == suite.id;
-        return Ok(Some(Resumed {
+        let resumed = Resumed {
             selected: u16::try_from(selected).unwrap_or(0),
             schedule,
             max_early_data: if allows_early_data {
@@ -243,7 +244,12 @@ pub(super) async fn select_psk(
                 0
             },
             age_difference,
-        }));
+        };
+        let claim = Claim::from(state);
+        drop(session);
+        // Of several tickets it would be the same client: the verifier is not asked more often than once.
+        let identity = identity_of_session(peer, config, claim).await;
+        return Ok(identity.map(|identity| (resumed, identity)));
     }
     Ok(None)
 }
@@ -297,9 +303,17 @@ pub(super) async fn send_new_session_tickets(
     peer: &mut Peer<'_>,
     count: u8,
     negotiated: &Negotiated,
+    identity: &ClientIdentity,
     resumption: &ResumptionSecret,
     config: &ServerSettings,
 ) -> Result<(), Error> {
+    let now = config.common.clock.now_ms();
+    let lifetime = config
+        .session_lifetime
+        .min(lifetime_left(identity.authenticated_at, now));
+    if lifetime == 0 {
+        return Ok(());
+    }
     // One draw is enough for six that are sealed.
     let mut random = HandshakeRandom::new()?;
     for number in 0..count {
@@ -309,14 +323,16 @@ pub(super) async fn send_new_session_tickets(
                 version: ProtocolVersion::TLS13,
                 cipher_suite: negotiated.cipher_suite,
                 secret: resumption.psk(&nonce)?,
-                made_at: config.common.clock.now_ms(),
-                lifetime: config.session_lifetime,
+                made_at: now,
+                authenticated_at: identity.authenticated_at,
+                lifetime,
                 age_add: u32::from_be_bytes(random.take()?),
                 max_early_data: config.max_early_data,
                 alpn: negotiated.alpn.clone(),
                 server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
-                peer_chain: None,
+                client_was_asked: identity.was_asked,
+                peer_chain: identity.chain(),
                 extra: Vec::new(),
             },
         };
