@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
-use zeroize::Zeroizing;
 
 use super::chain::{unless_failed, verify_session_chain};
 use super::client_auth::{Claim, ClientIdentity, identity_of_session};
@@ -257,14 +256,15 @@ pub(super) async fn select_psk(
 /// The session in a ticket, or behind it in the store. A hook that fails costs a full handshake.
 async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings) -> Option<ServerSession> {
     let context = Arc::clone(&peer.context);
-    let bytes = match &config.session_store {
+    match &config.session_store {
         Some(store) => {
             // Whatever else a client has is not looked up: a store may be far away.
             if ticket.len() != STORED_ID_LEN {
                 return None;
             }
             let taken = peer.ask("ServerSessionStore", store.take(ticket, &context)).await;
-            unless_failed("ServerSessionStore", taken)?
+            let bytes = unless_failed("ServerSessionStore", taken)?;
+            ServerSession::from_stored_bytes(&bytes).ok()
         }
         None => {
             let id = ticket::key_id(ticket)?;
@@ -272,10 +272,9 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
                 .ask("TicketKeys", config.ticket_keys.opening_key(id, &context))
                 .await;
             let key = unless_failed("TicketKeys", found)?;
-            ticket::open(Purpose::Ticket, id, &key.secret, ticket)?
+            ServerSession::from_bytes(&ticket::open(Purpose::Ticket, id, &key.secret, ticket)?).ok()
         }
-    };
-    ServerSession::from_bytes(&bytes).ok()
+    }
 }
 
 /// How many tickets this client is given: as many as it asks for, within reason (RFC 9149), else as configured; none
@@ -364,13 +363,15 @@ async fn make_ticket(
     config: &ServerSettings,
 ) -> Option<Vec<u8>> {
     let context = Arc::clone(&peer.context);
-    let bytes: Zeroizing<Vec<u8>> = session.to_bytes();
     match &config.session_store {
         Some(store) => {
             let id = random.take::<STORED_ID_LEN>().ok()?;
             let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
             let put = peer
-                .ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context))
+                .ask(
+                    "ServerSessionStore",
+                    store.put(&id, session.to_stored_bytes(), lifetime, &context),
+                )
                 .await;
             unless_failed("ServerSessionStore", put.map(Some))?;
             Some(id.to_vec())
@@ -380,7 +381,7 @@ async fn make_ticket(
                 .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
                 .await;
             let key = unless_failed("TicketKeys", key)?;
-            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes, random)
+            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &session.to_bytes(), random)
         }
     }
 }

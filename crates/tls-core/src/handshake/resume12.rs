@@ -227,12 +227,13 @@ async fn find_session(
         return None;
     }
     let context = Arc::clone(&peer.context);
-    let bytes = match &config.session_store {
+    match &config.session_store {
         Some(store) => {
             // Ours all have this length; of others the store need not be asked.
             let id = Some(&*hello.session_id).filter(|id| id.len() == SESSION_ID_LEN)?;
             let found = peer.ask("ServerSessionStore", store.get(id, &context)).await;
-            unless_failed("ServerSessionStore", found)?
+            let bytes = unless_failed("ServerSessionStore", found)?;
+            ServerSession::from_stored_bytes(&bytes).ok()
         }
         None => {
             let sealed = hello
@@ -244,15 +245,10 @@ async fn find_session(
             let found = peer
                 .ask("TicketKeys", config.ticket_keys.opening_key(id, &context))
                 .await;
-            ticket::open(
-                Purpose::Ticket,
-                id,
-                &unless_failed("TicketKeys", found)?.secret,
-                sealed,
-            )?
+            let key = unless_failed("TicketKeys", found)?;
+            ServerSession::from_bytes(&ticket::open(Purpose::Ticket, id, &key.secret, sealed)?).ok()
         }
-    };
-    ServerSession::from_bytes(&bytes).ok()
+    }
 }
 
 /// How a handshake will make itself resumable: said in the ServerHello, kept in [`keep`].
@@ -333,7 +329,7 @@ pub(super) async fn keep(
         }
         (Promise::SessionId(id), Some(store)) => {
             let lifetime = Duration::from_secs(lifetime.into());
-            let put = store.put(&id, session.to_bytes(), lifetime, &context);
+            let put = store.put(&id, session.to_stored_bytes(), lifetime, &context);
             unless_failed(
                 "ServerSessionStore",
                 peer.ask("ServerSessionStore", put).await.map(Some),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{MAX_EXTRA, SessionState, lifetime_left, require};
+use super::{CHECKSUM_LEN, MAX_EXTRA, SessionState, lifetime_left, put_checksum, require, without_checksum};
 use crate::registry::{CipherSuite, ProtocolVersion};
 use crate::verify::PeerChain;
 use crate::wire::{BadBytes, Prefixed8, Prefixed16, Problem, Put as _, Reader};
@@ -176,18 +176,20 @@ impl ClientSession {
         let parts = &*self.0;
         let mut out = parts
             .state
-            .begin(MARK, parts.ticket.len() + parts.session_id.len());
+            .begin(MARK, parts.ticket.len() + parts.session_id.len() + CHECKSUM_LEN);
         Prefixed16::new(&mut out).put(&parts.ticket);
         Prefixed8::new(&mut out).put(&parts.session_id);
+        put_checksum(&mut out);
         out
     }
 
     /// The session that [`Self::to_bytes`] gave.
     ///
     /// # Errors
-    /// The bytes are not those of a client's session, or have a form that this version does not know.
+    /// The bytes are not those of a client's session, or not all as they were written, or have a form that this version
+    /// does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadBytes> {
-        let mut reader = Reader::new(NAME, bytes);
+        let mut reader = Reader::new(NAME, without_checksum(NAME, bytes, MARK)?);
         let state = SessionState::decode(&mut reader, MARK)?;
         let is_tls12 = state.version == ProtocolVersion::TLS12;
         let ticket = require(

@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::crypto::hkdf::Secret;
-use crate::crypto::suites;
+use crate::crypto::{hash, suites};
 use crate::registry::{CipherSuite, ProtocolVersion};
 use crate::verify::PeerChain;
 use crate::wire::{BadBytes, Prefixed8, Prefixed16, Prefixed24, Problem, Put, Reader};
@@ -40,6 +40,10 @@ const TLS12_SECRET_LEN: usize = 48;
 
 /// Bytes of everything whose length does not vary, of the longest secret and of all length prefixes.
 const FIXED_LEN: usize = 102;
+
+/// Bytes at the end of a session outside of a ticket, which tell whether the others are as they were written: the
+/// beginning of their SHA-256. It guards against accidents, not against whoever can write: for that seal what is stored.
+const CHECKSUM_LEN: usize = 8;
 
 const HAS_EXTENDED_MAIN_SECRET: u8 = 1;
 const HAS_CHAIN: u8 = 2;
@@ -277,6 +281,26 @@ pub(crate) fn lifetime_left(authenticated_at: u64, now: u64) -> u32 {
     let left = (u64::from(MAX_LIFETIME) * 1000).saturating_sub(now.saturating_sub(authenticated_at));
     // At most MAX_LIFETIME, and so it fits. What is left counts as a second.
     u32::try_from(left.div_ceil(1000)).unwrap_or(MAX_LIFETIME)
+}
+
+/// Adds the checksum.
+fn put_checksum(bytes: &mut Vec<u8>) {
+    let checksum = hash::sha256(bytes);
+    bytes.put(checksum.get(..CHECKSUM_LEN).unwrap_or_default());
+}
+
+/// The bytes before the checksum, which must be right. Those of another kind or form are left to [`SessionState::decode`],
+/// since their checksum may be another.
+fn without_checksum<'a>(name: &'static str, bytes: &'a [u8], mark: [u8; 4]) -> Result<&'a [u8], BadBytes> {
+    if bytes.get(..4) != Some(&mark) || bytes.get(4) != Some(&FORM) {
+        return Ok(bytes);
+    }
+    let end = bytes.len().saturating_sub(CHECKSUM_LEN);
+    let (body, checksum) = bytes.split_at_checked(end).unwrap_or_default();
+    if hash::sha256(body).get(..CHECKSUM_LEN) != Some(checksum) {
+        return Err(Reader::new(name, bytes).error("checksum", Problem::IllegalValue));
+    }
+    Ok(body)
 }
 
 /// Reads a field that must fulfil a condition; the error points to where the field starts.

@@ -102,7 +102,7 @@ fn session(version: u16, ticket: u16) -> ClientSession {
     bytes.extend([0, 2]);
     bytes.extend(ticket.to_be_bytes());
     bytes.push(0);
-    ClientSession::from_bytes(&bytes).unwrap()
+    tls_tests::session::read(bytes)
 }
 
 fn ticket13(ticket: u16) -> ClientSession {

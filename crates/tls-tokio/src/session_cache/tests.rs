@@ -26,6 +26,8 @@ pub(super) fn session(version: ProtocolVersion, ticket: u32, now: u64, lifetime:
     bytes.extend([0, 4]);
     bytes.extend(ticket.to_be_bytes());
     bytes.push(0);
+    let checksum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+    bytes.extend(&checksum.as_ref()[..8]);
     ClientSession::from_bytes(&bytes).unwrap()
 }
 
