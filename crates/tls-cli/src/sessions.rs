@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, value_parser};
 use tls_redis::{Redis, RedisReplayGuard, RedisSessionStore, RedisTicketKeys, StoreKey};
 use tls_tokio::MemorySessionStore;
-use tls_tokio::tls_core::{RotatingTicketKeys, ServerConfigBuilder, Zeroizing};
+use tls_tokio::tls_core::{MemoryReplayGuard, RotatingTicketKeys, ServerConfigBuilder, Zeroizing};
 
 use crate::args::{Limit, seconds};
 use crate::console;
@@ -75,6 +75,9 @@ impl SessionArguments {
         let builder = builder.tickets(self.tickets).max_early_data(self.early_data);
         let period = Duration::from_secs(self.ticket_key_period);
         let Some(redis) = self.redis()? else {
+            // Keys and store begin with this process.
+            let guard = MemoryReplayGuard::default().with_new_keys();
+            let builder = builder.replay_guard(Arc::new(guard));
             return Ok(match self.stateful {
                 true => builder.session_store(Arc::new(MemorySessionStore::default())),
                 false => builder.ticket_keys(Arc::new(RotatingTicketKeys::new().with_rotation(period))),

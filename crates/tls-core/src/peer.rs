@@ -60,9 +60,11 @@ pub struct Peer<'l> {
     /// Whether something was queued that the peer waits for. A dummy change_cipher_spec alone can wait.
     must_flush: bool,
     alert_queued: bool,
-    /// What is queued begins with early data, which the server may not read before it has written: nothing is read
-    /// later because of it.
-    early_data_queued: bool,
+    /// Early data is under way, in front of what is queued or towards us: who sends it may not read before it has
+    /// written, and who gets it may not either. So writing never keeps us from reading.
+    reads_while_writing: bool,
+    /// The link does not take our bytes any more. What the peer has said before is reported instead, if there is such.
+    write_error: Option<Error>,
     /// The type of the message that [`Self::peek`] found and nobody has read yet.
     peeked: Option<HandshakeType>,
     /// Where messages are encoded, so that only the first one allocates.
@@ -84,7 +86,8 @@ impl<'l> Peer<'l> {
             bytes_out: 0,
             must_flush: false,
             alert_queued: false,
-            early_data_queued: false,
+            reads_while_writing: false,
+            write_error: None,
             peeked: None,
             scratch: Vec::new(),
             input: Input::new(),
@@ -177,17 +180,52 @@ impl<'l> Peer<'l> {
         if let Some(message_type) = self.peeked.take() {
             return Ok(message_type);
         }
-        if self.must_flush && !self.early_data_queued {
+        if self.must_flush && !self.reads_while_writing {
             self.flush().await?;
         }
         self.phase = Phase::Reading(expected);
         poll_fn(|cx| {
-            if self.early_data_queued && self.poll_flush(cx)?.is_ready() {
-                (self.must_flush, self.early_data_queued) = (false, false);
-            }
-            self.poll_message(cx)
+            self.poll_flush_aside(cx);
+            let message = self.poll_message(cx);
+            self.or_write_error(message)
         })
         .await
+    }
+
+    /// From here on writing does not keep us from reading.
+    pub(crate) fn read_while_writing(&mut self) {
+        self.reads_while_writing = true;
+    }
+
+    /// What an error or a timeout will name, until something is waited for.
+    pub(crate) fn expect(&mut self, expected: HandshakeType) {
+        self.phase = Phase::Reading(expected);
+    }
+
+    /// Where writing goes on beside reading: writes what the link takes now.
+    fn poll_flush_aside(&mut self, cx: &mut Context<'_>) {
+        if !self.must_flush || !self.reads_while_writing || self.write_error.is_some() {
+            return;
+        }
+        match self.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.must_flush = false;
+                // The early data has gone, and what follows it the server reads in any case. Towards us more may come.
+                self.reads_while_writing = self.side == Side::Server;
+            }
+            Poll::Ready(Err(error)) => self.write_error = Some(error),
+            Poll::Pending => {}
+        }
+    }
+
+    /// A link that has ended is not the news, where it did not take our bytes before.
+    fn or_write_error<T>(&mut self, read: Poll<Result<T, Error>>) -> Poll<Result<T, Error>> {
+        match read {
+            Poll::Ready(Err(error)) if matches!(error.kind(), ErrorKind::Link(_) | ErrorKind::Truncated) => {
+                Poll::Ready(Err(self.write_error.take().unwrap_or(error)))
+            }
+            read => read,
+        }
     }
 
     /// Sends data under the early traffic keys, until the link has taken all of it or the server has answered, and
@@ -195,22 +233,24 @@ impl<'l> Peer<'l> {
     pub(crate) async fn write_early_data(&mut self, data: &[u8]) -> Result<usize, Error> {
         let mut rest = data;
         self.phase = Phase::Writing;
-        (self.must_flush, self.early_data_queued) = (true, true);
+        (self.must_flush, self.reads_while_writing) = (true, true);
         poll_fn(|cx| {
-            loop {
+            while self.must_flush {
+                let was_empty = self.output.pending().is_empty();
                 let sealed = self.output.write_application_data(&[IoSlice::new(rest)])?;
                 rest = rest.get(sealed..).unwrap_or_default();
-                let flushed = self.poll_flush(cx)?.is_ready();
-                if flushed && sealed > 0 && !rest.is_empty() {
-                    continue;
+                self.poll_flush_aside(cx);
+                let is_stuck = sealed == 0 && was_empty;
+                if !self.must_flush && !rest.is_empty() && !is_stuck {
+                    // There is room again.
+                    (self.must_flush, self.reads_while_writing) = (true, true);
+                } else if self.must_flush {
+                    let message = self.poll_message(cx);
+                    self.peeked = Some(ready!(self.or_write_error(message))?);
+                    break;
                 }
-                if flushed {
-                    (self.must_flush, self.early_data_queued) = (false, false);
-                    return Poll::Ready(Ok::<_, Error>(()));
-                }
-                self.peeked = Some(ready!(self.poll_message(cx))?);
-                return Poll::Ready(Ok(()));
             }
+            Poll::Ready(Ok::<_, Error>(()))
         })
         .await?;
         Ok(data.len() - rest.len())
@@ -275,13 +315,15 @@ impl<'l> Peer<'l> {
         }
     }
 
-    /// Sends what is queued, then waits for more of the client's early data.
+    /// Sends what is queued, and waits for more of the client's early data.
     pub(crate) async fn fill_with_early_data(&mut self) -> Result<(), Error> {
-        if self.must_flush {
-            self.flush().await?;
-        }
-        self.phase = Phase::Reading(HandshakeType::END_OF_EARLY_DATA);
-        poll_fn(|cx| self.poll_fill(cx)).await
+        self.expect(HandshakeType::END_OF_EARLY_DATA);
+        poll_fn(|cx| {
+            self.poll_flush_aside(cx);
+            let filled = self.poll_fill(cx);
+            self.or_write_error(filled)
+        })
+        .await
     }
 
     /// Queues a handshake message and adds it to the transcript. It leaves with the flight, at the next read.
@@ -317,7 +359,7 @@ impl<'l> Peer<'l> {
 
     /// Sends the last flight: waits until the link has taken it, unless early data is before it.
     pub(crate) async fn flush_last_flight(&mut self) -> Result<(), Error> {
-        match self.early_data_queued {
+        match self.reads_while_writing {
             true => {
                 self.flush_what_goes().await;
                 Ok(())
@@ -416,6 +458,7 @@ impl<'l> Peer<'l> {
             bytes_out: self.bytes_out,
             must_flush: self.must_flush,
             alert_queued: self.alert_queued,
+            reads_while_writing: self.reads_while_writing,
             input,
             output,
             transcript: core::mem::replace(&mut self.transcript, Transcript::new()),
@@ -441,6 +484,7 @@ pub(crate) struct Parked {
     bytes_out: u64,
     must_flush: bool,
     alert_queued: bool,
+    reads_while_writing: bool,
     pub(crate) input: Input,
     pub(crate) output: Output,
     pub(crate) transcript: Transcript,
@@ -491,7 +535,8 @@ impl Parked {
             bytes_out: self.bytes_out,
             must_flush: self.must_flush,
             alert_queued: self.alert_queued,
-            early_data_queued: false,
+            reads_while_writing: self.reads_while_writing,
+            write_error: None,
             peeked: None,
             scratch: Vec::new(),
             input: self.input,

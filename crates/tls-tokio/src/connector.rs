@@ -95,9 +95,14 @@ impl TlsConnector {
     }
 
     /// As [`Self::connect`], and sends early data (0-RTT, section 2.3) with the ClientHello if the cache has a session
-    /// whose ticket allows it. Returns the stream and what the server has not seen of the early data: all of it where
-    /// none could be sent or the server rejected it, the end of it where it was longer than the ticket allows. It is
-    /// never sent again by itself; [`TlsInfo::early_data`](tls_core::Negotiated::early_data) says what became of it.
+    /// whose ticket allows it. Returns the stream, and the end of the early data that the server has not seen: all of it
+    /// where none could be sent or the server rejected it, else what was more than the ticket allows, or than the transport
+    /// took before the server answered. It is never sent again by itself; [`Negotiated::early_data`] says what became of
+    /// it.
+    ///
+    /// Early data is in the application protocol that the configuration offers first, if it offers any: it is not sent
+    /// with a session that had negotiated another. Where it was rejected the handshake may have chosen another one, so look
+    /// at [`Negotiated::alpn`] if several are offered.
     ///
     /// ```no_run
     /// # use tls_tokio::{ServerName, TlsConnector};
@@ -107,9 +112,13 @@ impl TlsConnector {
     /// let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     /// let (mut tls, rest) = connector.connect_early(name, tcp, request).await?;
     /// tls.write_all(rest).await?;
+    /// tls.flush().await?;
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// The last of the early data may still be on its way when this returns, with the end of the handshake behind it.
+    /// Reading the stream sends it too, but the half of [`TlsStream::into_split`] that reads does not: flush before.
     ///
     /// Others can record early data and send it again, so that the server sees it more than once, and it lacks forward
     /// secrecy: it must only ask for what may be done twice (section 8; RFC 8470 for HTTP).
@@ -119,6 +128,9 @@ impl TlsConnector {
     ///
     /// # Errors
     /// As [`Self::connect`]. The server may have acted on the early data.
+    ///
+    /// [`Negotiated::early_data`]: tls_core::Negotiated::early_data
+    /// [`Negotiated::alpn`]: tls_core::Negotiated::alpn
     pub async fn connect_early<'d, IO>(
         &self,
         server_name: ServerName<'static>,

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 use std::io;
 
 use tls_core::{EarlyConnection, HandshakeType, Negotiated, Phase, ReadEvent, Side};
@@ -27,19 +27,21 @@ use crate::stream::TlsStream;
 /// **Writing** goes to whoever has the session's secret (0.5-RTT), or to anybody where no session was resumed.
 ///
 /// All of it is under the deadline of the handshake; reads and writes after that fail with
-/// [`io::ErrorKind::TimedOut`]. Errors of reading are final, and [`Self::finish`] returns them too. Shutting it down is
-/// no more than a flush: finish the handshake first. Dropping it drops the transport.
+/// [`io::ErrorKind::TimedOut`]. What the client does wrong is final, and [`Self::finish`] returns it again: call it also
+/// after an error, since it sees to it that the alert arrives. Shutting it down is no more than a flush: finish the
+/// handshake first. Dropping it drops the transport.
 ///
 /// ```no_run
 /// # use tls_tokio::TlsAcceptor;
 /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
 /// # async fn example(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut early = acceptor.accept_early(tcp).await?;
-/// let mut request = Vec::new();
-/// early.read_to_end(&mut request).await?;
-/// if request == b"GET / HTTP/1.0\r\n\r\n" {
+/// let mut request = [0; 18];
+/// if early.read_exact(&mut request).await.is_ok() && &request == b"GET / HTTP/1.0\r\n\r\n" {
 ///     early.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await?;
+///     early.flush().await?;
 /// }
+/// // Also after an error: it is reported here again, and to the client.
 /// let mut tls = early.finish().await?;
 /// tls.shutdown().await?;
 /// # Ok(())
@@ -49,17 +51,27 @@ pub struct EarlyTlsStream<IO> {
     io: IO,
     early: EarlyConnection,
     attempt: Attempt,
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// One for each direction, since each may have a task of its own that waits.
+    reading_until: Deadline,
+    writing_until: Deadline,
+    /// Who waits for the transport to take bytes. Reading sends pending bytes too, and the transport then knows the
+    /// reader's waker only.
+    writing: Option<Waker>,
 }
+
+/// When the handshake must be over, if ever.
+type Deadline = Option<Pin<Box<Sleep>>>;
 
 impl<IO> EarlyTlsStream<IO> {
     pub(crate) fn new(io: IO, early: EarlyConnection, attempt: Attempt) -> Self {
-        let deadline = attempt.deadline().map(|deadline| Box::pin(sleep_until(deadline)));
+        let deadline = || attempt.deadline().map(|deadline| Box::pin(sleep_until(deadline)));
         Self {
             io,
             early,
+            reading_until: deadline(),
+            writing_until: deadline(),
             attempt,
-            deadline,
+            writing: None,
         }
     }
 
@@ -90,21 +102,19 @@ impl<IO> EarlyTlsStream<IO> {
         self.early.export_early_keying_material(out, label, context)
     }
 
-    /// The deadline has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let passed = match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx).is_ready(),
-            None => false,
-        };
-        if !passed {
-            return Ok(());
-        }
+    fn timed_out(&self) -> io::Error {
         let phase = Phase::Reading(HandshakeType::END_OF_EARLY_DATA);
         let (bytes_in, bytes_out) = (self.early.bytes_in(), self.early.bytes_out());
-        Err(self
-            .attempt
-            .timeout(Side::Server, phase, bytes_in, bytes_out)
-            .into())
+        let timeout = self.attempt.timeout(Side::Server, phase, bytes_in, bytes_out);
+        timeout.into()
+    }
+}
+
+/// Whether the deadline has passed; if not, the task is woken when it does.
+fn has_passed(deadline: &mut Deadline, cx: &mut Context<'_>) -> bool {
+    match deadline {
+        Some(deadline) => deadline.as_mut().poll(cx).is_ready(),
+        None => false,
     }
 }
 
@@ -141,6 +151,52 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> EarlyTlsStream<IO> {
         Poll::Ready(Ok(()))
     }
 
+    /// Sends what is pending beside a read: our flight may still be under way. A failure here is one of writing, and will
+    /// be seen there.
+    fn push_while_reading(&mut self, cx: &mut Context<'_>) {
+        if self.early.pending().is_empty() {
+            return;
+        }
+        let _ = self.poll_push(cx);
+        if let Some(waker) = self.writing.take()
+            && !waker.will_wake(cx.waker())
+        {
+            waker.wake();
+        }
+    }
+
+    fn poll_write_or_deadline(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if has_passed(&mut self.writing_until, cx) {
+            return Poll::Ready(Err(self.timed_out()));
+        }
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            let accepted = self.early.write(data).map_err(to_io)?;
+            let pushed = self.poll_push(cx)?;
+            if accepted > 0 {
+                // What is still pending is ours now, and goes with the next write, flush or read.
+                return Poll::Ready(Ok(accepted));
+            }
+            ready!(pushed);
+        }
+    }
+
+    fn poll_flush_or_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if has_passed(&mut self.writing_until, cx) {
+            return Poll::Ready(Err(self.timed_out()));
+        }
+        ready!(self.poll_push(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Remembers who waits for the transport to take bytes.
+    fn wait_for_writing<T>(&mut self, cx: &Context<'_>, polled: Poll<T>) -> Poll<T> {
+        self.writing = polled.is_pending().then(|| cx.waker().clone());
+        polled
+    }
+
     /// Reads from the transport once.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = ReadBuf::new(self.early.space());
@@ -166,9 +222,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for EarlyTlsStream<IO> {
         }
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
-        this.poll_deadline(cx)?;
-        // Our flight may still be under way; a failure here is one of writing, and will be seen there.
-        let _ = this.poll_push(cx);
+        if has_passed(&mut this.reading_until, cx) {
+            return Poll::Ready(Err(this.timed_out()));
+        }
+        this.push_while_reading(cx);
         loop {
             match this.early.process() {
                 Ok(ReadEvent::Data) => {
@@ -182,7 +239,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for EarlyTlsStream<IO> {
                 Ok(_) => ready!(this.poll_fill(cx))?,
                 Err(error) => {
                     // The alert.
-                    let _ = this.poll_push(cx);
+                    this.push_while_reading(cx);
                     return Poll::Ready(Err(to_io(error)));
                 }
             }
@@ -195,26 +252,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for EarlyTlsStream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EarlyTlsStream<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.poll_deadline(cx)?;
-        if data.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        loop {
-            let accepted = this.early.write(data).map_err(to_io)?;
-            let pushed = this.poll_push(cx)?;
-            if accepted > 0 {
-                // What is still pending is ours now, and goes with the next write, flush or read.
-                return Poll::Ready(Ok(accepted));
-            }
-            ready!(pushed);
-        }
+        let polled = this.poll_write_or_deadline(cx, data);
+        this.wait_for_writing(cx, polled)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.poll_deadline(cx)?;
-        ready!(this.poll_push(cx))?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        let polled = this.poll_flush_or_deadline(cx);
+        this.wait_for_writing(cx, polled)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -192,7 +192,8 @@ impl ServerConfigBuilder {
         self
     }
 
-    /// How many bytes of early data (0-RTT, section 2.3) may come with each ticket given out from now on; 0 for none.
+    /// How many bytes of early data (0-RTT, section 2.3) may come with each ticket given out from now on; 0 for none. A
+    /// connection may have to keep them all in memory until its handshake is over.
     /// It is accepted by [`accept_early`](crate::accept_early) alone; [`accept`](crate::accept) skips it, and the client
     /// sends it again after the handshake. Default: 0.
     ///
@@ -204,8 +205,11 @@ impl ServerConfigBuilder {
         self
     }
 
-    /// What is asked whether early data was seen before. Servers that share ticket keys must share it too, or each of
-    /// them accepts the same early data once. Default: a [`MemoryReplayGuard`] of the configuration's own.
+    /// What is asked whether early data was seen before. It has to live as long as the ticket keys, or the session store,
+    /// and be shared by all that share those: servers of a fleet, which also need clocks that are less than 10 seconds
+    /// apart, and all configurations of a selector; that of the selected one is asked. Otherwise each of them accepts the
+    /// same early data once. Default: a [`MemoryReplayGuard`] of the configuration's own, which accepts nothing in the
+    /// first half minute if [`Self::ticket_keys`] or a [`Self::session_store`] are given, which may be older.
     pub fn replay_guard(mut self, guard: Arc<dyn ReplayGuard>) -> Self {
         self.replay_guard = Some(guard);
         self
@@ -227,6 +231,11 @@ impl ServerConfigBuilder {
             (Some(_), false) => return Err(ConfigError::new("both certificates and a certificate resolver")),
         };
         let client_auth = self.client_auth.map(|auth| auth.build(&self.common));
+        let guard = MemoryReplayGuard::default();
+        let guard = match (&self.ticket_keys, &self.session_store) {
+            (None, None) => guard.with_new_keys(),
+            _ => guard,
+        };
         Ok(ServerConfig(Arc::new(ServerSettings {
             client_auth: client_auth.transpose()?,
             common: self.common,
@@ -240,9 +249,7 @@ impl ServerConfigBuilder {
                 .unwrap_or_else(|| Arc::new(RotatingTicketKeys::new())),
             session_store: self.session_store,
             max_early_data: self.max_early_data,
-            replay_guard: self
-                .replay_guard
-                .unwrap_or_else(|| Arc::new(MemoryReplayGuard::default())),
+            replay_guard: self.replay_guard.unwrap_or_else(|| Arc::new(guard)),
         })))
     }
 }

@@ -48,7 +48,8 @@ pub async fn connect(
 /// how many bytes of `early_data` the server has accepted: what is behind them it has not seen, and they are never sent
 /// again.
 ///
-/// All of `early_data` is sent before the server's answer, as far as the ticket's limit and a transport that does not
+/// Early data is in the application protocol that the configuration offers first, if it offers any: it is not sent with a
+/// session that had negotiated another. All of `early_data` is sent before the server's answer, as far as the ticket's limit and a transport that does not
 /// take it for longer than the answer takes allow. With [`EarlyData::Accepted`](crate::EarlyData) in
 /// [`Connection::negotiated`] the number is that of the bytes sent, else it is 0.
 ///

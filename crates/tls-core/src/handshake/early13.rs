@@ -27,8 +27,8 @@ use crate::transcript::Transcript;
 const FRESH: u64 = 10_000;
 
 /// For how long the replay guard must remember: a ClientHello is fresh from [`FRESH`] before the time that its ticket
-/// age stands for until as long after it, and the clocks of two servers may be a little apart.
-const REPLAY_WINDOW: Duration = Duration::from_millis(2 * FRESH + 1_000);
+/// age stands for until as long after it, and the clocks of two servers may be 10 seconds apart.
+const REPLAY_WINDOW: Duration = Duration::from_millis(2 * FRESH + 10_000);
 
 // ---- Client
 
@@ -41,16 +41,17 @@ pub(super) struct Offered {
     pub(super) limit: usize,
 }
 
-/// How much early data may go with this ticket: none where its suite or its protocol, which the early data would have,
-/// is not among those of the ClientHello (section 4.2.10).
+/// How much early data may go with this ticket: none where its suite, which the early data would have, is not among those
+/// of the ClientHello, or its application protocol not the first of them (section 4.2.10): the caller has to know in which
+/// protocol it writes.
 pub(super) fn limit(hello: &ClientHello, psk: &psk13::Offered) -> usize {
     let state = &psk.session.parts().state;
-    let protocol_is_offered = match (&state.alpn, &hello.extensions.alpn) {
-        (Some(name), Some(offered)) => offered.contains(name),
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    match protocol_is_offered && hello.cipher_suites.contains(&state.cipher_suite) {
+    let preferred = hello
+        .extensions
+        .alpn
+        .as_ref()
+        .and_then(|names| names.iter().next());
+    match preferred == state.alpn.as_deref() && hello.cipher_suites.contains(&state.cipher_suite) {
         true => usize::try_from(state.max_early_data).unwrap_or(usize::MAX),
         false => 0,
     }
@@ -117,9 +118,11 @@ pub(super) async fn admit(
 ) -> Result<Option<Accepted>, Error> {
     const HOOK: &str = "ReplayGuard";
     let limit = resumed.max_early_data;
+    // The time is that right before the guard is asked: what it remembers from then on outlasts the freshness.
     let may_be_accepted = hello.extensions.early_data
+        && resumed.allows_early_data
         && (1..=config.max_early_data).contains(&limit)
-        && resumed.age_difference <= FRESH;
+        && config.common.clock.now_ms().abs_diff(resumed.sent_at) <= FRESH;
     let psks = hello.extensions.pre_shared_key.as_ref();
     let Some(binder) = psks
         .filter(|_| may_be_accepted)
@@ -194,6 +197,7 @@ impl Accepted {
         keys: &mut HandshakeKeys,
     ) -> Result<Vec<u8>, Error> {
         let mut rest = peer.input.payload().to_vec();
+        peer.expect(HandshakeType::END_OF_EARLY_DATA);
         loop {
             match self.read(&mut peer.input, &mut peer.transcript, keys)? {
                 ReadEvent::NeedMore => peer.fill_with_early_data().await?,

@@ -81,7 +81,10 @@ impl EarlyConnection {
 
     /// The transport has ended, which [`Self::process`] will report once all that came before was taken.
     pub fn eof(&mut self) {
-        self.at_eof = true;
+        match &mut self.stage {
+            Stage::Responded(..) => self.at_eof = true,
+            Stage::Established(connection) => connection.reader.eof(),
+        }
     }
 
     /// Goes on to the next piece of early data. [`ReadEvent::Closed`] means that all of it was read, or that there is

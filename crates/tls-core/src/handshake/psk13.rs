@@ -152,11 +152,12 @@ pub(super) struct Resumed {
     /// Which of the client's identities.
     pub(super) selected: u16,
     pub(super) schedule: PskSchedule,
-    /// Bytes of early data that the ticket allows: none but with the client's first ticket, and under its own suite
-    /// (section 4.2.10).
+    /// Early data may come with the client's first ticket alone, and under its own suite (section 4.2.10).
+    pub(super) allows_early_data: bool,
+    /// Bytes of early data that the ticket allows.
     pub(super) max_early_data: u32,
-    /// By how much the client's view of the ticket's age differs from ours, in milliseconds.
-    pub(super) age_difference: u64,
+    /// When the client sent its ClientHello, going by the age it gives its ticket: milliseconds since 1970.
+    pub(super) sent_at: u64,
 }
 
 /// The hash that the binders of this ClientHello are made over (section 4.2.11.2): all messages so far without the
@@ -219,11 +220,11 @@ pub(super) async fn select_psk(
             continue;
         };
         let state = &session.state;
-        let age_difference = session.age_difference(identity.obfuscated_ticket_age, now);
+        let sent_at = session.sent_at(identity.obfuscated_ticket_age);
         let fits = state.version == ProtocolVersion::TLS13
             && suites::suite(state.cipher_suite).is_some_and(|of| of.hash == suite.hash)
             && !state.is_expired(now)
-            && age_difference <= AGE_TOLERANCE
+            && now.abs_diff(sent_at) <= AGE_TOLERANCE
             && state.server_name.as_deref() == hello.server_name()
             && state.alpn.as_deref() == alpn;
         if !fits {
@@ -237,12 +238,9 @@ pub(super) async fn select_psk(
         let resumed = Resumed {
             selected: u16::try_from(selected).unwrap_or(0),
             schedule,
-            max_early_data: if allows_early_data {
-                state.max_early_data
-            } else {
-                0
-            },
-            age_difference,
+            allows_early_data,
+            max_early_data: state.max_early_data,
+            sent_at,
         };
         let claim = Claim::from(state);
         drop(session);

@@ -56,6 +56,9 @@ pub(super) async fn respond(
     takes_early_data: bool,
 ) -> Result<Responded, Error> {
     check_client_hello(&hello)?;
+    if hello.extensions.early_data {
+        peer.read_while_writing();
+    }
     let suite = choose_suite(&hello, config.common.suites(ProtocolVersion::TLS13))?;
     let first_binders = psk13::first_binder_hash(&peer.transcript, &hello, suite);
     peer.transcript.start(suite.hash);
@@ -75,6 +78,11 @@ pub(super) async fn respond(
         }
         _ => None,
     };
+    if let (None, Some(resumed), true) = (&early, &resumed, hello.extensions.early_data) {
+        // As much as it was promised, although the promise does not hold any more.
+        let promised = resumed.max_early_data.max(config.max_early_data);
+        peer.input.set_skip_early_data(Some(skipped_early_data(promised)));
+    }
     let chosen = match &resumed {
         Some(_) => None,
         None => {
@@ -255,7 +263,8 @@ async fn retry_if_no_usable_share(
     {
         if hello.extensions.early_data {
             // Undecryptable records until the client's second flight (section 4.2.10).
-            peer.input.set_skip_early_data(Some(skipped_early_data(config)));
+            peer.input
+                .set_skip_early_data(Some(skipped_early_data(config.max_early_data)));
         }
         return Ok(Answerable {
             hello,
@@ -274,7 +283,8 @@ async fn retry_if_no_usable_share(
     };
     send_hello_retry_request(peer, &hello, suite, group)?;
     if hello.extensions.early_data {
-        peer.input.set_skip_early_data(Some(skipped_early_data(config)));
+        peer.input
+            .set_skip_early_data(Some(skipped_early_data(config.max_early_data)));
     }
     let (second, message) = peer.read_unhashed::<ClientHello>().await?;
     let second = Box::new(second);
@@ -291,9 +301,9 @@ async fn retry_if_no_usable_share(
     })
 }
 
-fn skipped_early_data(config: &ServerSettings) -> usize {
-    let ours = usize::try_from(config.max_early_data).unwrap_or(usize::MAX);
-    SKIPPED_EARLY_DATA.saturating_add(ours.saturating_mul(2))
+fn skipped_early_data(promised: u32) -> usize {
+    let promised = usize::try_from(promised).unwrap_or(usize::MAX);
+    SKIPPED_EARLY_DATA.saturating_add(promised.saturating_mul(2))
 }
 
 fn key_share(hello: &ClientHello, group: NamedGroup) -> Option<&KeyShareEntry> {
@@ -407,7 +417,8 @@ fn send_server_hello(
     if !retried {
         send_change_cipher_spec(peer, hello)?;
     }
-    peer.input.allow_plaintext_alerts(true);
+    // A client that sends early data has keys for its alerts already.
+    peer.input.allow_plaintext_alerts(!early_data);
     let early = match resumed {
         Some(resumed) => resumed.schedule.into_early(),
         None => EarlySchedule::without_psk(suite.hash),

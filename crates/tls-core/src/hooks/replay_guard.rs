@@ -10,17 +10,22 @@ use std::time::Instant;
 use super::{Answer, ConnectionContext, ReplayGuard};
 use crate::error::HookError;
 
-/// Fingerprints remembered by default: 6,500 per second with a window of ten seconds, in 7 MB at most.
+/// Fingerprints remembered by default: 2,000 per second with the window of half a minute that handshakes use, in 7 MB at
+/// most.
 const DEFAULT_CAPACITY: usize = 65_536;
 
 /// Remembers the fingerprints of early data in this process (section 8.2).
 ///
 /// It never forgets before the window has passed: when it is full, early data is refused until there is room again,
-/// and the client sends it once more after the handshake. Where several processes share ticket keys this one is not
-/// enough: each of them would accept the early data once.
+/// and the client sends it once more after the handshake. For the same reason it accepts nothing until it is itself as
+/// old as the window, unless [`Self::with_new_keys`] says that there are no older tickets: who knows what its
+/// predecessor has accepted. Where several processes share ticket keys this one is not enough: each of them would accept
+/// the early data once.
 pub struct MemoryReplayGuard {
     seen: Mutex<Seen>,
     capacity: usize,
+    /// Its own first moment, if there may be tickets that are older.
+    start: Option<Duration>,
     /// Time since any fixed moment. It must not go back.
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -40,6 +45,7 @@ impl MemoryReplayGuard {
         Self {
             seen: Mutex::default(),
             capacity,
+            start: Some(Duration::ZERO),
             clock: Box::new(move || start.elapsed()),
         }
     }
@@ -48,7 +54,16 @@ impl MemoryReplayGuard {
     /// monotonic clock.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.start = self.start.map(|_| clock());
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// Accepts early data from the first moment on: for a server whose ticket keys, or session store, are no older than
+    /// this guard and known to nobody else, so that no early data can have been accepted before.
+    #[must_use]
+    pub fn with_new_keys(mut self) -> Self {
+        self.start = None;
         self
     }
 
@@ -64,6 +79,13 @@ impl MemoryReplayGuard {
             }
         }
         if seen.fingerprints.contains(fingerprint) {
+            return false;
+        }
+        if self
+            .start
+            .is_some_and(|start| now.saturating_sub(start) <= window)
+        {
+            tracing::debug!("the replay guard is too young to know what was accepted before it");
             return false;
         }
         if seen.fingerprints.len() >= self.capacity {
@@ -119,7 +141,8 @@ mod tests {
         let time = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&time);
         let guard = MemoryReplayGuard::new(capacity)
-            .with_clock(move || Duration::from_secs(clock.load(Ordering::Relaxed)));
+            .with_clock(move || Duration::from_secs(clock.load(Ordering::Relaxed)))
+            .with_new_keys();
         (guard, time)
     }
 
@@ -141,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn a_guard_that_may_have_had_a_predecessor_accepts_nothing_at_first() {
+        let time = Arc::new(AtomicU64::new(1000));
+        let clock = Arc::clone(&time);
+        let guard =
+            MemoryReplayGuard::new(10).with_clock(move || Duration::from_secs(clock.load(Ordering::Relaxed)));
+        assert!(!guard.first_use(&[1; 32], WINDOW));
+        time.store(1010, Ordering::Relaxed);
+        assert!(!guard.first_use(&[1; 32], WINDOW), "the window includes its end");
+        time.store(1011, Ordering::Relaxed);
+        assert!(guard.first_use(&[1; 32], WINDOW));
+        assert!(!guard.first_use(&[1; 32], WINDOW));
+    }
+
+    #[test]
     fn a_full_guard_refuses_and_does_not_forget() {
         let (guard, time) = guard(2);
         assert!(guard.first_use(&[1; 32], WINDOW));
@@ -151,7 +188,11 @@ mod tests {
         time.store(11, Ordering::Relaxed);
         assert!(guard.first_use(&[3; 32], WINDOW), "the first has made room");
         assert!(!guard.first_use(&[2; 32], WINDOW));
-        assert!(!MemoryReplayGuard::new(0).first_use(&[1; 32], WINDOW));
+        assert!(
+            !MemoryReplayGuard::new(0)
+                .with_new_keys()
+                .first_use(&[1; 32], WINDOW)
+        );
     }
 
     #[test]
@@ -166,7 +207,7 @@ mod tests {
 
     #[test]
     fn of_many_threads_one_is_first() {
-        let guard = MemoryReplayGuard::default();
+        let guard = MemoryReplayGuard::default().with_new_keys();
         let firsts: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..64)
                 .map(|_| {

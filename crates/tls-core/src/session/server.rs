@@ -16,11 +16,11 @@ pub(crate) struct ServerSession {
 }
 
 impl ServerSession {
-    /// By how many milliseconds the client's view of the age of its ticket differs from ours (section 8.3). Large
-    /// for a ClientHello that was recorded and sent again later. `now` is in milliseconds since 1970.
-    pub(crate) fn age_difference(&self, obfuscated_ticket_age: u32, now: u64) -> u64 {
+    /// When the client said that its ticket has this age, by our clock if neither goes wrong: milliseconds since 1970
+    /// (section 8.3). It lies far back for a ClientHello that was recorded and sent again later.
+    pub(crate) fn sent_at(&self, obfuscated_ticket_age: u32) -> u64 {
         let age = obfuscated_ticket_age.wrapping_sub(self.state.age_add);
-        self.state.age(now).abs_diff(age.into())
+        self.state.made_at.saturating_add(age.into())
     }
 
     /// The session as bytes, the secret included, for a ticket, whose seal shows whether they were changed.
