@@ -1,7 +1,7 @@
 //! Who gets in, and under what name.
 
 use super::*;
-use tls_core::{Driver, Progress};
+use tls_core::{Driver, NamedGroup, Progress};
 use tls_tests::both_versions;
 
 both_versions!(
@@ -124,6 +124,21 @@ fn another_configuration_asks_for_certificates_by_name(version: ProtocolVersion)
     ));
     let base = server(version).client_roots(roots());
     assert!(!meet(&client, &selecting(base, &silent), None));
+}
+
+#[test]
+fn a_client_is_known_after_a_hello_retry_request_too() {
+    let identity = issue(&good());
+    let client = pair::client()
+        .key_shares([NamedGroup::X25519])
+        .certificate(certified(&identity));
+    let server = server(ProtocolVersion::TLS13).groups([NamedGroup::SECP256R1]);
+    let server = server.client_roots(roots()).build().unwrap();
+    let outcome = Pair::new(&client.build().unwrap(), &server).run();
+    let mut ends = outcome.established();
+    ends.check(b"data");
+    assert!(ends.server.negotiated().had_hello_retry_request());
+    check_identity(&ends, Some(&identity));
 }
 
 #[test]

@@ -9,11 +9,11 @@
 )]
 
 mod authorities;
-mod deadline;
 mod handshake;
 mod proof;
 mod refusals;
 mod resumption;
+mod stream;
 mod tickets;
 
 use std::future::poll_fn;

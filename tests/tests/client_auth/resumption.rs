@@ -14,6 +14,7 @@ both_versions!(
     no_identity_appears_that_was_not_asked_for,
     nobody_is_let_in_without_a_required_certificate,
     a_client_that_was_never_asked_is_asked,
+    a_client_without_a_certificate_is_asked_again_by_other_names,
 );
 
 /// Where the sessions of several configurations are.
@@ -181,5 +182,24 @@ fn a_client_that_was_never_asked_is_asked(version: ProtocolVersion) {
             assert!(!meet(&client, &asking, Some(&identity)));
             assert!(meet(&client, &asking, Some(&identity)));
         }
+    }
+}
+
+fn a_client_without_a_certificate_is_asked_again_by_other_names(version: ProtocolVersion) {
+    for memory in Memory::both() {
+        let anonymous = client(version, None);
+        let asking = |auth| memory.server(version, Some(auth));
+        let first = asking(ClientAuth::requested(web_pki()));
+        let same = asking(ClientAuth::requested(web_pki()));
+        let other = asking(ClientAuth::requested(web_pki()).authorities([]));
+        assert!(!meet(&anonymous, &first, None));
+        assert!(meet(&anonymous, &same, None), "the same after a reload");
+        assert!(!meet(&anonymous, &other, None));
+        assert!(meet(&anonymous, &other, None));
+        // Who is known is asked no more: it is the verifier's to say who is welcome.
+        let identity = issue(&good());
+        let known = client(version, Some(&identity));
+        assert!(!meet(&known, &first, Some(&identity)));
+        assert!(meet(&known, &other, Some(&identity)));
     }
 }

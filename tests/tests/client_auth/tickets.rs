@@ -1,15 +1,17 @@
 //! What tickets hand on: since when, until when, and not too much.
 
 use super::*;
-use tls_core::CertifiedKey;
+use tls_core::{CertifiedKey, CipherSuite, ClientSession};
 use tls_tests::both_versions;
 use tls_tokio::MemorySessionStore;
 
 both_versions!(
     no_chain_of_resumptions_is_longer_than_seven_days,
+    a_server_does_not_leave_the_seven_days_to_its_clients,
     a_chain_that_is_too_long_for_a_ticket_is_not_resumed,
     sessions_hand_on_what_the_user_attached,
     clients_of_different_versions_do_not_take_each_other_s_sessions,
+    clients_of_different_suites_do_not_take_each_other_s_sessions,
 );
 
 const DAY: u64 = 86_400;
@@ -68,6 +70,46 @@ fn no_chain_of_resumptions_is_longer_than_seven_days(version: ProtocolVersion) {
     hands.turn(DAY);
     assert!(!meet(&client, &server, None), "day 7");
     assert!(take(&client).authenticated_at() > began);
+}
+
+/// The same session, as if the full handshake had been when its ticket came.
+fn as_if_new(session: &ClientSession) -> ClientSession {
+    let secret = match session.version() {
+        ProtocolVersion::TLS13 => 32,
+        _ => 48,
+    };
+    let mut bytes = session.to_bytes().to_vec();
+    let made_at = 4 + 1 + 1 + 2 + 2 + 1 + secret;
+    bytes.copy_within(made_at..made_at + 8, made_at + 8);
+    let session = ClientSession::from_bytes(&bytes).unwrap();
+    assert_eq!(session.authenticated_at(), session.received_at());
+    session
+}
+
+fn a_server_does_not_leave_the_seven_days_to_its_clients(version: ProtocolVersion) {
+    let Sides {
+        hands,
+        client,
+        server,
+    } = sides(version, 2 * DAY);
+    let began = hands.0.load(Relaxed);
+    assert!(!meet(&client, &server, None));
+    for day in 1..=6 {
+        hands.turn(DAY + 1);
+        put(&client, as_if_new(&take(&client)));
+        assert!(meet(&client, &server, None), "day {day}");
+    }
+    let last = as_if_new(&take(&client));
+    let end = last.received_at() / 1000 + u64::from(last.lifetime());
+    assert_eq!(end, began + 7 * DAY, "the server says so");
+    // Also one that believes in it for longer.
+    let mut bytes = last.to_bytes().to_vec();
+    let lifetime = last.lifetime().to_be_bytes();
+    let place = bytes.windows(4).position(|window| window == lifetime).unwrap();
+    bytes[place..place + 4].copy_from_slice(&604_800_u32.to_be_bytes());
+    put(&client, ClientSession::from_bytes(&bytes).unwrap());
+    hands.turn(DAY);
+    assert!(!meet(&client, &server, None), "day 7");
 }
 
 /// Certificates that are no use, but large: a chain of them has so many bytes.
@@ -147,6 +189,29 @@ fn clients_of_different_versions_do_not_take_each_other_s_sessions(version: Prot
     assert!(meet(&two, &server, None));
 }
 
+fn clients_of_different_suites_do_not_take_each_other_s_sessions(version: ProtocolVersion) {
+    let suites = match version {
+        ProtocolVersion::TLS13 => [
+            CipherSuite::TLS_AES_128_GCM_SHA256,
+            CipherSuite::TLS_AES_256_GCM_SHA384,
+        ],
+        _ => [
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ],
+    };
+    let cache = Arc::new(MemorySessionCache::new(256));
+    let [one, two] = suites.map(|suite| {
+        let client = pair::client().session_cache(cache.clone());
+        client.cipher_suites([suite]).build().unwrap()
+    });
+    let server = pair::server().tickets(1).build().unwrap();
+    assert!(!meet(&one, &server, None));
+    assert!(!meet(&two, &server, None));
+    assert!(meet(&one, &server, None));
+    assert!(meet(&two, &server, None));
+}
+
 #[test]
 fn in_tls12_a_ticket_is_renewed_in_the_second_half_of_its_life_only() {
     let Sides {
@@ -169,6 +234,20 @@ fn in_tls12_a_ticket_is_renewed_in_the_second_half_of_its_life_only() {
         assert_eq!(resumed_gives(), 1);
         assert_eq!(resumed_gives(), 0);
     }
+}
+
+#[test]
+fn in_tls12_no_ticket_is_renewed_that_would_not_be_good_for_longer() {
+    let Sides {
+        hands,
+        client,
+        server,
+    } = sides(ProtocolVersion::TLS12, 7 * DAY);
+    assert!(!meet(&client, &server, None));
+    hands.turn(6 * DAY);
+    let mut ends = Pair::new(&client, &server).run().established();
+    assert!(ends.server.negotiated().is_resumed());
+    assert_eq!(keep(&client, &mut ends), 0);
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn client() -> ClientConfigBuilder {
 
 /// A server whose tickets allow early data.
 fn server() -> ServerConfigBuilder {
-    pair::server().max_early_data(LIMIT)
+    let guard = Arc::new(MemoryReplayGuard::default().with_new_keys());
+    pair::server().max_early_data(LIMIT).replay_guard(guard)
 }
 
 /// Makes a first connection, so that the client has sessions.

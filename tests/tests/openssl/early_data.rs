@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tls_core::{EarlyData, NamedGroup};
+use tls_core::{EarlyData, MemoryReplayGuard, NamedGroup};
 use tls_tests::openssl::{s_client, s_server};
 use tls_tests::pki::KeyType;
 use tls_tests::process::{LIMIT, require_or_skip};
@@ -91,7 +91,12 @@ async fn openssl_sends_early_data_to_our_server() {
             if is_stateful {
                 config = config.session_store(Arc::new(tls_tokio::MemorySessionStore::new(10)));
             }
-            config.groups([group]).max_early_data(limit).build().unwrap()
+            let guard = MemoryReplayGuard::default().with_new_keys();
+            config = config
+                .groups([group])
+                .max_early_data(limit)
+                .replay_guard(Arc::new(guard));
+            config.build().unwrap()
         };
         let config = server(NamedGroup::X25519, 12_000);
         for (how, expected) in [

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Common;
+use crate::crypto::hash::sha256;
 use crate::crypto::suites::Authentication;
 use crate::crypto::verification::algorithms_for_tls12;
 use crate::error::ConfigError;
@@ -12,6 +13,7 @@ use crate::messages::encode_message;
 use crate::messages::tls12::certificate_request::{
     CertificateRequest as CertificateRequest12, ECDSA_SIGN, RSA_SIGN,
 };
+use crate::session::RequestId;
 use crate::verify::RootStore;
 
 /// That a server asks its clients for a certificate (mutual TLS), who judges it, and whether it may be missing.
@@ -103,6 +105,7 @@ impl ClientAuth {
             required: self.required,
             request13: Vec::new(),
             request12: Vec::new(),
+            request_id: RequestId::default(),
         };
         let schemes = &common.signature_schemes;
         let certificate_types = [
@@ -130,6 +133,9 @@ impl ClientAuth {
             ..CertificateRequest::default()
         };
         encode_message(&request13, &mut settings.request13);
+        if let Some(id) = sha256(&settings.request13).first_chunk() {
+            settings.request_id = *id;
+        }
         Ok(settings)
     }
 }
@@ -143,4 +149,6 @@ pub(crate) struct ClientAuthSettings {
     pub(crate) request13: Vec<u8>,
     /// That of TLS 1.2.
     pub(crate) request12: Vec<u8>,
+    /// Names both: a part of a digest.
+    pub(crate) request_id: RequestId,
 }

@@ -91,7 +91,7 @@ impl TicketReader {
                 alpn: self.alpn.clone(),
                 server_name: Some(self.server_name.clone()),
                 extended_main_secret: false,
-                client_was_asked: false,
+                client_asked_by: None,
                 peer_chain: self.chain.clone(),
                 extra: self.inherited.extra.clone(),
             },

@@ -33,8 +33,9 @@ pub(super) fn hint_for(kind: &ErrorKind, phase: Option<Phase>) -> Option<&'stati
         ErrorKind::AlertReceived(
             AlertDescription::HANDSHAKE_FAILURE | AlertDescription::INSUFFICIENT_SECURITY,
         ) if phase != Some(Phase::Established) => {
-            "usually no common cipher suite, group or signature scheme: the peer needs TLS 1.2 or 1.3 and ECDHE with \
-             AES-GCM or ChaCha20-Poly1305; its own log may say what was missing"
+            "usually no common cipher suite, group or signature scheme (the peer needs TLS 1.2 or 1.3 and ECDHE with \
+             AES-GCM or ChaCha20-Poly1305), or in TLS 1.2 a client certificate that is missing: its own log may say \
+             which"
         }
         ErrorKind::NothingInCommon(what) => return hint_for_nothing_in_common(what),
         _ => return None,

@@ -17,25 +17,25 @@ use crate::messages::extensions::{Place, check_placement};
 use crate::messages::tls12::certificate::Certificate as Certificate12;
 use crate::peer::Peer;
 use crate::registry::ProtocolVersion;
-use crate::session::SessionState;
+use crate::session::{RequestId, SessionState};
 use crate::verify::verify_signature;
 
 /// Who the client is, and since when we know.
 pub(super) struct ClientIdentity {
     chain: Option<Arc<PeerChain>>,
     authenticated: Authenticated,
-    /// Whether it was asked, in this handshake or the one that a session comes from.
-    pub(super) was_asked: bool,
+    /// By what it was asked, in this handshake or the one that a session comes from.
+    pub(super) asked_by: Option<RequestId>,
     /// When that handshake was, in milliseconds since 1970.
     pub(super) authenticated_at: u64,
 }
 
 impl ClientIdentity {
-    fn anonymous(was_asked: bool, authenticated_at: u64) -> Self {
+    fn anonymous(asked_by: Option<RequestId>, authenticated_at: u64) -> Self {
         Self {
             chain: None,
             authenticated: Authenticated::Anonymous,
-            was_asked,
+            asked_by,
             authenticated_at,
         }
     }
@@ -54,7 +54,7 @@ impl ClientIdentity {
 /// Whom a session stands for, before today's configuration was asked. (Small, to wait with instead of the session.)
 pub(super) struct Claim {
     chain: Option<Arc<PeerChain>>,
-    was_asked: bool,
+    asked_by: Option<RequestId>,
     authenticated_at: u64,
 }
 
@@ -62,7 +62,7 @@ impl From<&SessionState> for Claim {
     fn from(state: &SessionState) -> Self {
         Self {
             chain: state.peer_chain.clone(),
-            was_asked: state.client_was_asked,
+            asked_by: state.client_asked_by,
             authenticated_at: state.authenticated_at,
         }
     }
@@ -87,7 +87,7 @@ pub(super) async fn read_client13(
     config: &ServerSettings,
 ) -> Result<ClientIdentity, Error> {
     let Some(auth) = &config.client_auth else {
-        return Ok(ClientIdentity::anonymous(false, config.common.clock.now_ms()));
+        return Ok(ClientIdentity::anonymous(None, config.common.clock.now_ms()));
     };
     let message = peer.read::<Certificate>().await?;
     if !message.context.is_empty() {
@@ -102,7 +102,8 @@ pub(super) async fn read_client13(
     }
     let chain = into_chain(message);
     let Some((chain, trusted)) = judge(peer, config, auth, chain, ProtocolVersion::TLS13).await? else {
-        return Ok(ClientIdentity::anonymous(true, config.common.clock.now_ms()));
+        let now = config.common.clock.now_ms();
+        return Ok(ClientIdentity::anonymous(Some(auth.request_id), now));
     };
     let transcript_hash = peer.transcript.hash();
     let message = peer.read::<CertificateVerify>().await?;
@@ -115,7 +116,7 @@ pub(super) async fn read_client13(
     Ok(ClientIdentity {
         chain: Some(chain),
         authenticated: Authenticated::ByCertificate((trusted, signed)),
-        was_asked: true,
+        asked_by: Some(auth.request_id),
         authenticated_at: config.common.clock.now_ms(),
     })
 }
@@ -151,8 +152,9 @@ pub(super) async fn read_certificate_verify12(
     presented: Option<Presented>,
 ) -> Result<ClientIdentity, Error> {
     let now = config.common.clock.now_ms();
+    let asked_by = config.client_auth.as_ref().map(|auth| auth.request_id);
     let Some((chain, trusted)) = presented else {
-        return Ok(ClientIdentity::anonymous(config.client_auth.is_some(), now));
+        return Ok(ClientIdentity::anonymous(asked_by, now));
     };
     let (message, bytes) = peer.read_unhashed::<CertificateVerify>().await?;
     if !config.common.signature_schemes.contains(&message.scheme) {
@@ -173,7 +175,7 @@ pub(super) async fn read_certificate_verify12(
     Ok(ClientIdentity {
         chain: Some(chain),
         authenticated: Authenticated::ByCertificate((trusted, signed)),
-        was_asked: true,
+        asked_by,
         authenticated_at: now,
     })
 }
@@ -215,7 +217,8 @@ async fn verify_client_chain(
 /// Whom a session stands for under today's configuration: the chain of the handshake that it comes from is verified
 /// again. `None` where it must not be resumed:
 /// - somebody would be known whom this configuration did not ask for, or the verifier refuses today;
-/// - nobody would be known, and a certificate is required, or the client was never asked for the one it may have.
+/// - nobody would be known, and a certificate is required, or the client was never asked like this for the one that it
+///   may have: other authorities are named now, or none were then.
 pub(super) async fn identity_of_session(
     peer: &mut Peer<'_>,
     config: &ServerSettings,
@@ -224,13 +227,13 @@ pub(super) async fn identity_of_session(
     let trusted = match (&config.client_auth, &claim.chain) {
         (Some(auth), Some(chain)) => verify_client_chain(peer, config, auth, chain).await.ok()?,
         (None, Some(_)) => return None,
-        (Some(auth), None) if auth.required || !claim.was_asked => return None,
-        (_, None) => return Some(ClientIdentity::anonymous(claim.was_asked, claim.authenticated_at)),
+        (Some(auth), None) if auth.required || claim.asked_by != Some(auth.request_id) => return None,
+        (_, None) => return Some(ClientIdentity::anonymous(claim.asked_by, claim.authenticated_at)),
     };
     Some(ClientIdentity {
         chain: claim.chain,
         authenticated: Authenticated::BySession(trusted),
-        was_asked: true,
+        asked_by: claim.asked_by,
         authenticated_at: claim.authenticated_at,
     })
 }

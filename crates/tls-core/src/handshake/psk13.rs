@@ -328,7 +328,7 @@ pub(super) async fn send_new_session_tickets(
                 alpn: negotiated.alpn.clone(),
                 server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
-                client_was_asked: identity.was_asked,
+                client_asked_by: identity.asked_by,
                 peer_chain: identity.chain(),
                 extra: Vec::new(),
             },

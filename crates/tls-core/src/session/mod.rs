@@ -51,6 +51,9 @@ const HAS_OCSP_RESPONSE: u8 = 4;
 const HAS_SCTS: u8 = 8;
 const CLIENT_WAS_ASKED: u8 = 16;
 
+/// Names a CertificateRequest: two that ask for something else have different names.
+pub(crate) type RequestId = [u8; 8];
+
 /// What both sides remember.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionState {
@@ -75,8 +78,8 @@ pub(crate) struct SessionState {
     pub(crate) server_name: Option<String>,
     /// TLS 1.2: whether the secret is bound to its handshake (RFC 7627).
     pub(crate) extended_main_secret: bool,
-    /// Server: whether the client was asked for a certificate in that handshake.
-    pub(crate) client_was_asked: bool,
+    /// Server: by what the client was asked for a certificate in that handshake, if it was.
+    pub(crate) client_asked_by: Option<RequestId>,
     /// What the peer presented. Shared, since a connection can give many sessions.
     pub(crate) peer_chain: Option<Arc<PeerChain>>,
     /// What the user attached; at most [`MAX_EXTRA`] bytes.
@@ -121,7 +124,8 @@ impl SessionState {
             certificates.sum::<usize>() + staples.into_iter().flatten().map(Vec::len).sum::<usize>()
         });
         let texts = self.alpn.as_ref().map_or(0, Vec::len) + self.server_name.as_ref().map_or(0, String::len);
-        FIXED_LEN + chain + texts + self.extra.len()
+        let asked_by = self.client_asked_by.map_or(0, |id| id.len());
+        FIXED_LEN + chain + texts + asked_by + self.extra.len()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -134,7 +138,7 @@ impl SessionState {
             (chain.is_some(), HAS_CHAIN),
             (ocsp_response.is_some(), HAS_OCSP_RESPONSE),
             (scts.is_some(), HAS_SCTS),
-            (self.client_was_asked, CLIENT_WAS_ASKED),
+            (self.client_asked_by.is_some(), CLIENT_WAS_ASKED),
         ] {
             flags |= if is_set { flag } else { 0 };
         }
@@ -149,6 +153,9 @@ impl SessionState {
         out.put_u32(self.max_early_data);
         Prefixed8::new(out).put(self.alpn.as_deref().unwrap_or_default());
         Prefixed8::new(out).put(self.server_name.as_deref().unwrap_or_default().as_bytes());
+        if let Some(request) = &self.client_asked_by {
+            out.put(request);
+        }
         if let Some(chain) = chain {
             let mut list = Prefixed24::new(out);
             for der in &chain.certificates {
@@ -211,6 +218,10 @@ impl SessionState {
             |reader| Ok(core::str::from_utf8(reader.vec8("server_name")?.rest()).ok()),
             Option::is_some,
         )?;
+        let mut client_asked_by = None;
+        if flags & CLIENT_WAS_ASKED != 0 {
+            client_asked_by = Some(reader.array("client_asked_by")?);
+        }
         let mut chain = None;
         if flags & HAS_CHAIN != 0 {
             let certificates = reader.vec24("certificates")?.list(|list| {
@@ -240,7 +251,7 @@ impl SessionState {
             alpn: (!alpn.is_empty()).then(|| alpn.to_vec()),
             server_name: server_name.filter(|name| !name.is_empty()).map(str::to_owned),
             extended_main_secret: flags & HAS_EXTENDED_MAIN_SECRET != 0,
-            client_was_asked: flags & CLIENT_WAS_ASKED != 0,
+            client_asked_by,
             peer_chain: chain.map(Arc::new),
             extra,
         })

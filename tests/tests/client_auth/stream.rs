@@ -1,14 +1,16 @@
-//! A verifier of clients that never answers.
+//! On Tokio: a verifier of clients that never answers, and what a client that was refused gets to know.
 
 use super::*;
 use tls_core::Phase;
 use tls_tests::both_versions;
 use tls_tokio::{Error, TlsAcceptor, TlsConnector};
+use tokio::io::AsyncReadExt;
 
 both_versions!(
     async
     a_verifier_that_never_answers_is_named,
     a_verifier_that_never_answers_for_a_session_is_named,
+    a_client_learns_why_it_was_refused,
 );
 
 /// A handshake that the server's verifier does not let end: at the deadline it is named.
@@ -45,4 +47,32 @@ async fn a_verifier_that_never_answers_for_a_session_is_named(version: ProtocolV
     verifier.set(How::Never);
     ends_at_the_deadline(client, server).await;
     assert_eq!(verifier.asked(), 2, "for the session alone");
+}
+
+async fn a_client_learns_why_it_was_refused(version: ProtocolVersion) {
+    let expired = issue(&good().validity(tls_tests::pki::Validity::Expired));
+    for (identity, alert) in [
+        (None, ["handshake_failure", "certificate_required"]),
+        (Some(&expired), ["certificate_expired"; 2]),
+    ] {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let server = requiring(version);
+        let accepting = tokio::spawn(async move { TlsAcceptor::new(server).accept(far).await });
+        let connected = TlsConnector::new(client(version, identity))
+            .connect(name(NAME), near)
+            .await;
+        let error = match connected {
+            Err(failure) => failure.to_string(),
+            // Its handshake is over before the server has seen the certificate.
+            Ok(mut stream) => {
+                assert_eq!(version, ProtocolVersion::TLS13);
+                let error = stream.read(&mut [0; 16]).await.unwrap_err();
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+                error.to_string()
+            }
+        };
+        let expected = alert[usize::from(version == ProtocolVersion::TLS13)];
+        assert!(error.contains(expected), "{error}");
+        assert!(accepting.await.unwrap().is_err());
+    }
 }
