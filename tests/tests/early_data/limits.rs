@@ -1,6 +1,6 @@
 //! How much, how old, and what else must hold.
 
-use tls_core::{AlertDescription, ErrorKind, Misbehaviour};
+use tls_core::{AlertDescription, ErrorKind, Misbehaviour, NamedGroup, RotatingTicketKeys};
 
 use tls_tests::session;
 
@@ -120,7 +120,7 @@ fn a_ticket_whose_age_does_not_fit_is_resumed_without_early_data() {
 
 #[test]
 fn a_server_that_lowered_its_limit_rejects_what_old_tickets_allow() {
-    let keys = Arc::new(tls_core::RotatingTicketKeys::new());
+    let keys = Arc::new(RotatingTicketKeys::new());
     let before = server().ticket_keys(keys.clone()).build().unwrap();
     let lower = pair::server()
         .max_early_data(LIMIT - 1)
@@ -190,4 +190,64 @@ fn a_flipped_bit_anywhere_in_the_early_data_is_noticed() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn early_data_in_full_records_is_skipped_after_a_hello_retry_request_too() {
+    let keys = Arc::new(RotatingTicketKeys::new());
+    let first = pair::server()
+        .max_early_data(100_000)
+        .ticket_keys(keys.clone())
+        .build()
+        .unwrap();
+    let second = pair::server()
+        .max_early_data(100_000)
+        .ticket_keys(keys)
+        .groups([NamedGroup::SECP384R1])
+        .build()
+        .unwrap();
+    for length in [16_000, 16_383, 16_384, 20_000] {
+        let client = client().build().unwrap();
+        meet(&client, &first);
+        let (_ours, flight) = early_client(&client, &vec![7; length]);
+        let mut theirs = Driver::server_early(&second, ConnectionContext::new());
+        theirs.receive(&flight);
+        let r = theirs.advance();
+        assert!(r.is_ok(), "{length}");
+    }
+}
+
+#[test]
+fn a_plaintext_alert_after_early_data_is_refused() {
+    let (client, server) = (client().build().unwrap(), server().build().unwrap());
+    meet(&client, &server);
+    let (mut ours, flight) = early_client(&client, b"early");
+    let mut theirs = early_server(&server, &flight);
+    read(theirs.early().unwrap()).unwrap();
+    ours.receive(&theirs.transmit());
+    ours.advance().unwrap();
+    let last = ours.transmit();
+    let first = 5 + usize::from(u16::from_be_bytes([last[3], last[4]]));
+    theirs.receive(&last[..first]);
+    theirs.receive(&[21, 3, 3, 0, 2, 1, 90]); // user_canceled
+    theirs.receive(&[21, 3, 3, 0, 2, 1, 0]); // close_notify
+    theirs.resume();
+    let error = theirs.advance().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Misbehaved(_)), "{error}");
+}
+
+#[test]
+fn early_data_of_a_ticket_with_a_higher_limit_is_skipped() {
+    let keys = Arc::new(RotatingTicketKeys::new());
+    let before = pair::server()
+        .max_early_data(100_000)
+        .ticket_keys(keys.clone())
+        .build()
+        .unwrap();
+    let now = pair::server().ticket_keys(keys).build().unwrap();
+    let client = client().build().unwrap();
+    meet(&client, &before);
+    let (ours, flight) = early_client(&client, &vec![1; 50_000]);
+    let theirs = early_server(&now, &flight);
+    let _ = finish(ours, theirs);
 }

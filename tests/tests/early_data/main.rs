@@ -8,10 +8,12 @@
     reason = "tests"
 )]
 
+mod forged;
 mod limits;
 mod memory;
 mod replay;
 mod stream;
+mod transports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,7 +22,7 @@ use std::time::Duration;
 use rustls_pki_types::UnixTime;
 use tls_core::{
     ClientConfig, ClientConfigBuilder, Connection, ConnectionContext, Driver, EarlyConnection, EarlyData,
-    Error, Progress, ReadEvent, ServerConfig, ServerConfigBuilder,
+    Error, MemoryReplayGuard, Progress, ReadEvent, ServerConfig, ServerConfigBuilder,
 };
 use tls_tests::pair::{self, NAME, Pair, name};
 use tls_tokio::MemorySessionCache;

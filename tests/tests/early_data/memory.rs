@@ -269,3 +269,21 @@ fn both_sides_export_the_same_from_the_early_secret_where_it_was_accepted() {
         tls_core::ErrorKind::Misuse(Misuse::NoEarlyExporter)
     ));
 }
+
+#[test]
+fn early_data_is_in_the_protocol_that_the_client_offers_first_or_is_not_sent() {
+    for (first, offers) in [("h2", EarlyData::Accepted), ("http/1.1", EarlyData::NotOffered)] {
+        let second = if first == "h2" { "http/1.1" } else { "h2" };
+        let server = server().alpn(["h2"]).build().unwrap();
+        let client = client().alpn([first, second]).build().unwrap();
+        meet(&client, &server);
+        let (ours, flight) = early_client(&client, b"early");
+        let mut theirs = early_server(&server, &flight);
+        let early = theirs.early().unwrap();
+        assert_eq!(early.negotiated().early_data(), offers);
+        assert!(early.negotiated().is_resumed());
+        let (mut ours, mut theirs) = finish(ours, theirs);
+        assert_eq!(received(&mut theirs).is_empty(), offers == EarlyData::NotOffered);
+        check(&mut ours, &mut theirs);
+    }
+}
