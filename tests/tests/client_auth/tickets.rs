@@ -3,6 +3,7 @@
 use super::*;
 use tls_core::{CertifiedKey, CipherSuite, ClientSession};
 use tls_tests::both_versions;
+use tls_tests::session;
 use tls_tokio::MemorySessionStore;
 
 both_versions!(
@@ -78,10 +79,10 @@ fn as_if_new(session: &ClientSession) -> ClientSession {
         ProtocolVersion::TLS13 => 32,
         _ => 48,
     };
-    let mut bytes = session.to_bytes().to_vec();
+    let mut bytes = session::write(session);
     let made_at = 4 + 1 + 1 + 2 + 2 + 1 + secret;
     bytes.copy_within(made_at..made_at + 8, made_at + 8);
-    let session = ClientSession::from_bytes(&bytes).unwrap();
+    let session = session::read(bytes);
     assert_eq!(session.authenticated_at(), session.received_at());
     session
 }
