@@ -104,11 +104,11 @@ fn a_server_does_not_leave_the_seven_days_to_its_clients(version: ProtocolVersio
     let end = last.received_at() / 1000 + u64::from(last.lifetime());
     assert_eq!(end, began + 7 * DAY, "the server says so");
     // Also one that believes in it for longer.
-    let mut bytes = last.to_bytes().to_vec();
+    let mut bytes = session::write(&last);
     let lifetime = last.lifetime().to_be_bytes();
     let place = bytes.windows(4).position(|window| window == lifetime).unwrap();
     bytes[place..place + 4].copy_from_slice(&604_800_u32.to_be_bytes());
-    put(&client, ClientSession::from_bytes(&bytes).unwrap());
+    put(&client, session::read(bytes));
     hands.turn(DAY);
     assert!(!meet(&client, &server, None), "day 7");
 }
