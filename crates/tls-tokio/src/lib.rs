@@ -12,6 +12,7 @@
 //! and for shutdown.
 
 mod acceptor;
+mod blocking_key;
 mod connector;
 mod early;
 mod error;
@@ -26,6 +27,7 @@ mod stream;
 mod transfer;
 
 pub use acceptor::TlsAcceptor;
+pub use blocking_key::{BlockingKey, SignBlocking};
 pub use connector::TlsConnector;
 pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
