@@ -2,6 +2,7 @@
 
 mod chain;
 mod der;
+mod own;
 mod roots;
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -12,6 +13,7 @@ use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
 use crate::registry::SignatureScheme;
 
 pub use chain::PeerChain;
+pub(crate) use own::check_own_chain;
 pub use roots::RootStore;
 
 /// More certificates in one chain than any real one has; webpki bounds the work per path, this bounds the paths.
