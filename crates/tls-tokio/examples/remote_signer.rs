@@ -97,7 +97,7 @@ async fn serve(socket: &Path, chain: &Path, address: &str) -> Outcome<()> {
         let (tcp, _) = listener.accept().await?;
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
-            if let Err(error) = greet(&acceptor, tcp).await {
+            if let Err(error) = Box::pin(greet(&acceptor, tcp)).await {
                 eprintln!("{error}");
             }
         });
