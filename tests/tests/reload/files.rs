@@ -131,14 +131,15 @@ async fn a_pair_that_is_no_good_is_reported_once_and_the_old_one_is_used_further
         }
         reports.assert_failed(what);
     }
-    // Back to what is used all the time: nothing is new.
-    files.rename_over(&first);
-    an_interval().await;
-    assert!(reports.take().is_empty());
-    // The same mistake again is another one.
-    fs::write(&files.key, "garbage").unwrap();
-    an_interval().await;
-    reports.assert_failed("key.pem");
+    for _ in 0..2 {
+        // Back to what is used all the time: nothing is new. But the same mistake again is another one.
+        files.rename_over(&first);
+        an_interval().await;
+        assert!(reports.take().is_empty());
+        fs::write(&files.key, "garbage").unwrap();
+        an_interval().await;
+        reports.assert_failed("key.pem");
+    }
     let next = identity();
     files.rename_over(&next);
     an_interval().await;
