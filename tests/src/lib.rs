@@ -19,6 +19,7 @@ pub mod pki;
 pub mod process;
 pub mod redis_server;
 pub mod script;
+pub mod session;
 pub mod sides;
 pub mod source;
 pub mod versions;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -74,6 +74,7 @@ pub struct Leaf {
     validity: Validity,
     is_ca: bool,
     usage: ExtendedKeyUsagePurpose,
+    key_usages: Vec<KeyUsagePurpose>,
 }
 
 impl Leaf {
@@ -86,6 +87,7 @@ impl Leaf {
             validity: Validity::Now,
             is_ca: false,
             usage: ExtendedKeyUsagePurpose::ServerAuth,
+            key_usages: vec![KeyUsagePurpose::DigitalSignature],
         }
     }
 
@@ -110,15 +112,22 @@ impl Leaf {
         }
     }
 
+    /// With a keyUsage that does not let it sign handshakes: keyAgreement alone.
+    #[must_use]
+    pub fn not_for_signing(self) -> Self {
+        Self {
+            key_usages: vec![KeyUsagePurpose::KeyAgreement],
+            ..self
+        }
+    }
+
     /// This leaf signed by its own key: no chain, its issuer is itself.
     #[must_use]
     pub fn self_signed(self) -> Identity {
         let key = self.key_type.key_pair();
-        let certificate = self
-            .params()
-            .self_signed(&key)
-            .expect("a certificate can be signed");
-        Identity::new(vec![certificate.der().clone()], &key)
+        let params = self.params();
+        let certificate = params.self_signed(&key).expect("a certificate can be signed");
+        Identity::new(vec![certificate.der().clone()], &key, &params)
     }
 
     fn params(&self) -> CertificateParams {
@@ -130,7 +139,8 @@ impl Leaf {
             Validity::Expired => (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1)),
             Validity::NotYet => (date_time_ymd(2090, 1, 1), date_time_ymd(2099, 1, 1)),
         };
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.key_usages.clone_from(&self.key_usages);
+        params.serial_number = Some(next_serial());
         params.is_ca = IsCa::ExplicitNoCa;
         if self.is_ca {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -142,12 +152,19 @@ impl Leaf {
     }
 }
 
+/// A number that nothing else has here.
+fn next_serial() -> SerialNumber {
+    static NEXT: AtomicUsize = AtomicUsize::new(1000);
+    (NEXT.fetch_add(1, Ordering::Relaxed) as u64).into()
+}
+
 /// A root and an intermediate below it, which signs the leaves.
 pub struct Authority {
     /// Part of its names.
     number: usize,
     root: CertificateDer<'static>,
     intermediate: CertificateDer<'static>,
+    root_issuer: Issuer<'static, KeyPair>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -201,6 +218,7 @@ impl Authority {
             number,
             root: root.der().clone(),
             intermediate: intermediate.der().clone(),
+            root_issuer,
             issuer: Issuer::new(params, key),
         }
     }
@@ -215,11 +233,42 @@ impl Authority {
     #[must_use]
     pub fn issue(&self, leaf: &Leaf) -> Identity {
         let key = leaf.key_type.key_pair();
-        let certificate = leaf
-            .params()
+        let params = leaf.params();
+        let certificate = params
             .signed_by(&key, &self.issuer)
             .expect("a certificate can be signed");
-        Identity::new(vec![certificate.der().clone(), self.intermediate.clone()], &key)
+        let chain = vec![certificate.der().clone(), self.intermediate.clone()];
+        Identity::new(chain, &key, &params)
+    }
+
+    /// The lists of root and intermediate as PEM; the latter revokes these. Not due for renewal before 2099.
+    #[must_use]
+    pub fn revocation_lists(&self, revoked: &[&Identity]) -> String {
+        self.revocation_lists_until(2099, revoked)
+    }
+
+    /// The same, but they are due for renewal with the beginning of this year.
+    #[must_use]
+    pub fn revocation_lists_until(&self, year: i32, revoked: &[&Identity]) -> String {
+        let revoked = revoked.iter().map(|identity| RevokedCertParams {
+            serial_number: identity.serial.clone(),
+            revocation_time: date_time_ymd(2020, 2, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = |revoked_certs, issuer: &Issuer<'_, KeyPair>| {
+            let params = CertificateRevocationListParams {
+                this_update: date_time_ymd(2020, 2, 1),
+                next_update: date_time_ymd(year, 1, 1),
+                crl_number: next_serial(),
+                issuing_distribution_point: None,
+                revoked_certs,
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            let list = params.signed_by(issuer).expect("a list can be signed");
+            list.pem().expect("a list has a PEM")
+        };
+        list(Vec::new(), &self.root_issuer) + &list(revoked.collect(), &self.issuer)
     }
 
     /// The root, DER.
@@ -251,11 +300,13 @@ impl Default for Authority {
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
+    serial: SerialNumber,
 }
 
 impl Identity {
-    fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
+    fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair, params: &CertificateParams) -> Self {
         Self {
+            serial: params.serial_number.clone().expect("leaves are numbered"),
             chain,
             key: key.serialize_der(),
         }

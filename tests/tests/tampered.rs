@@ -18,6 +18,7 @@ use tls_core::{
 use tls_tests::both_versions;
 use tls_tests::hello::Hello;
 use tls_tests::pair::{self, Became, NAME, Outcome, Pair, name};
+use tls_tests::session;
 use tls_tests::versions::Only as _;
 use tls_tokio::MemorySessionCache;
 
@@ -132,22 +133,49 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> ClientSession {
-    ClientSession::from_bytes(bytes).unwrap()
+/// Of the bytes that a client reads its sessions from every bit counts.
+fn a_changed_session_of_a_client_cannot_be_read(version: ProtocolVersion) {
+    for store in [None, Some(Arc::default())] {
+        let bytes = Sides::new(version, store.as_ref()).session.to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            assert!(
+                ClientSession::from_bytes(&flipped(&bytes, bit)).is_err(),
+                "bit {bit}"
+            );
+        }
+    }
+}
+
+/// And of those that a server has in a store that does not seal them.
+fn a_changed_session_in_a_store_means_a_full_handshake(version: ProtocolVersion) {
+    let store = Arc::new(Stored::default());
+    let sides = Sides::new(version, Some(&store));
+    let good = store.0.lock().unwrap().clone().unwrap();
+    for bit in 0..good.1.len() * 8 {
+        *store.0.lock().unwrap() = Some((good.0.clone(), flipped(&good.1, bit)));
+        let case = format!("bit {bit}");
+        assert_eq!(
+            judged(sides.meet(sides.session.clone()), &case),
+            Some(false),
+            "{case}"
+        );
+    }
+    *store.0.lock().unwrap() = Some(good);
+    assert_eq!(judged(sides.meet(sides.session.clone()), "as it was"), Some(true));
 }
 
 /// Of what a client offers, a ticket, or the name of a session, every bit counts.
 fn a_changed_offer_means_a_full_handshake(version: ProtocolVersion) {
     for store in [None, Some(Arc::default())] {
         let sides = Sides::new(version, store.as_ref());
-        let bytes = sides.session.to_bytes();
+        let bytes = session::write(&sides.session);
         let offer = match sides.session.ticket() {
             [] => sides.session.session_id(),
             ticket => ticket,
         };
         let start = bytes.windows(offer.len()).position(|part| part == offer).unwrap();
         for bit in start * 8..(start + offer.len()) * 8 {
-            let outcome = sides.meet(read(&flipped(&bytes, bit)));
+            let outcome = sides.meet(session::read(flipped(&bytes, bit)));
             let case = format!(
                 "bit {bit} of {}, in a store: {}",
                 offer.len() * 8,
@@ -159,34 +187,39 @@ fn a_changed_offer_means_a_full_handshake(version: ProtocolVersion) {
     }
 }
 
-/// Whether a change of this byte of a session may leave it as good as it was: when it was made, for how long it is good,
-/// how its age is obscured, how much early data it allows; the client's memory of the application protocol, which is
-/// negotiated anew. In TLS 1.3 also a flag that means nothing there, and another suite of the same hash. Nobody has
-/// less to prove for it: whoever writes there has the secret beside it.
-fn is_not_proven(version: ProtocolVersion, session: &[u8], at: usize, is_of_client: bool) -> bool {
+/// Whether a change of this bit of a session, with the checksum made right again, may leave it as good as it was: when it
+/// was made and the peers last showed who they are, for how long it is good, how its age is obscured, how much early data
+/// it allows; whether a client that has no certificate was asked for one; the client's memory of the application protocol,
+/// which is negotiated anew. In TLS 1.3 also a flag that means nothing there, and another suite of the same hash. Nobody
+/// has less to prove for it: whoever writes there has the secret beside it.
+fn is_not_proven(version: ProtocolVersion, session: &[u8], bit: usize, is_of_client: bool) -> bool {
     const FLAGS: usize = 5;
+    const CLIENT_WAS_ASKED: usize = 4;
     const SUITE: usize = 8;
     const SECRET: usize = 10;
     let times = SECRET + 1 + usize::from(session[SECRET]);
-    let alpn = times + 8 + 4 + 4 + 4;
+    let alpn = times + 8 + 8 + 4 + 4 + 4;
     let end = alpn
         + if is_of_client {
             1 + usize::from(session[alpn])
         } else {
             0
         };
+    let at = bit / 8;
     let in_tls13 = [FLAGS, SUITE, SUITE + 1].contains(&at);
-    (times..end).contains(&at) || version == ProtocolVersion::TLS13 && in_tls13
+    (times..end).contains(&at)
+        || bit == 8 * FLAGS + CLIENT_WAS_ASKED
+        || version == ProtocolVersion::TLS13 && in_tls13
 }
 
-/// A client that reads its sessions from where others write.
+/// A client that reads its sessions from where others write, who know how.
 fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
     for store in [None, Some(Arc::default())] {
         let sides = Sides::new(version, store.as_ref());
-        let bytes = sides.session.to_bytes();
+        let bytes = session::write(&sides.session);
         let (mut unread, mut unused, mut full, mut failed, mut resumed) = (0, 0, 0, 0, 0);
         for bit in 0..bytes.len() * 8 {
-            let Ok(session) = ClientSession::from_bytes(&flipped(&bytes, bit)) else {
+            let Ok(session) = ClientSession::from_bytes(&session::with_checksum(flipped(&bytes, bit))) else {
                 unread += 1;
                 continue;
             };
@@ -197,10 +230,7 @@ fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
             }
             match judged(sides.meet(session), &format!("bit {bit}")) {
                 Some(true) => {
-                    assert!(
-                        is_not_proven(version, &bytes, bit / 8, true),
-                        "bit {bit} was resumed"
-                    );
+                    assert!(is_not_proven(version, &bytes, bit, true), "bit {bit} was resumed");
                     resumed += 1;
                 }
                 Some(false) => full += 1,
@@ -224,20 +254,19 @@ fn a_changed_session_of_a_client_does_no_harm(version: ProtocolVersion) {
     }
 }
 
-/// A server whose store is not sealed.
+/// A server whose store is not sealed, and open to somebody who knows how.
 fn a_changed_session_of_a_server_does_no_harm(version: ProtocolVersion) {
     let store = Arc::new(Stored::default());
     let sides = Sides::new(version, Some(&store));
     let good = store.0.lock().unwrap().clone().unwrap();
+    let bytes = session::without_checksum(&good.1);
     let (mut full, mut failed, mut resumed) = (0, 0, 0);
-    for bit in 0..good.1.len() * 8 {
-        *store.0.lock().unwrap() = Some((good.0.clone(), flipped(&good.1, bit)));
+    for bit in 0..bytes.len() * 8 {
+        let changed = session::with_checksum(flipped(bytes, bit));
+        *store.0.lock().unwrap() = Some((good.0.clone(), changed));
         match judged(sides.meet(sides.session.clone()), &format!("bit {bit}")) {
             Some(true) => {
-                assert!(
-                    is_not_proven(version, &good.1, bit / 8, false),
-                    "bit {bit} was resumed"
-                );
+                assert!(is_not_proven(version, bytes, bit, false), "bit {bit} was resumed");
                 resumed += 1;
             }
             Some(false) => full += 1,
@@ -255,6 +284,8 @@ fn a_changed_session_of_a_server_does_no_harm(version: ProtocolVersion) {
 
 both_versions!(
     a_changed_offer_means_a_full_handshake,
+    a_changed_session_of_a_client_cannot_be_read,
+    a_changed_session_in_a_store_means_a_full_handshake,
     a_changed_session_of_a_client_does_no_harm,
     a_changed_session_of_a_server_does_no_harm,
 );

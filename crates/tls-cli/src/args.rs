@@ -40,6 +40,7 @@ Examples:
   tls serve
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
+  tls serve --client-ca clients.pem --require-client-cert
   tls serve --stateful --max-version 1.2
   tls serve --redis redis://127.0.0.1/ --store-key store.key
   tls serve --max-version 1.2 --suite TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 --group secp256r1,x25519
@@ -65,6 +66,14 @@ pub(crate) struct ServeArguments {
     /// The private key of the certificate as PEM (PKCS#8, SEC1 or PKCS#1)
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+
+    /// Ask clients for a certificate, and verify it with the roots in this PEM file; who has none may come in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
+
+    /// Refuse clients without a certificate
+    #[arg(long, requires = "client_ca")]
+    pub(crate) require_client_cert: bool,
 
     /// Where to write the development CA's certificate [default: one file per port in the user's state directory]
     #[arg(long, value_name = "FILE", conflicts_with = "cert")]
@@ -105,9 +114,11 @@ with close_notify (exit code 0), or without (truncated, reset, timed out).
 Examples:
   tls connect example.com:443
   tls connect localhost:8443 --ca ca.pem
+  tls connect localhost:8443 --ca ca.pem --cert me.pem --key my.key
   tls connect 192.0.2.1:443 --name example.com --alpn h2,http/1.1 --json
   tls connect example.com:443 --max-version 1.2
   tls connect example.com:443 --resume 3
+  tls connect example.com:443 --resume 1 --early-data request.txt
 
 SSLKEYLOGFILE is honoured.";
 
@@ -127,6 +138,14 @@ pub(crate) struct ConnectArguments {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// The certificate chain to present to a server that asks for one, as PEM: ours, then its issuers
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of the certificate as PEM (PKCS#8, SEC1 or PKCS#1)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
     /// The name to ask for and to check the certificate against [default: the host]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -143,6 +162,11 @@ pub(crate) struct ConnectArguments {
     /// long each took; only the last connection is joined with stdin and stdout
     #[arg(long, value_name = "N")]
     pub(crate) resume: Option<u16>,
+
+    /// Send this file as early data (0-RTT) on each reconnection whose session allows it; what the server does not accept
+    /// is sent after the handshake. Whoever records it can send it again
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    pub(crate) early_data: Option<PathBuf>,
 
     /// How long connecting may take, and then the handshake; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -249,6 +273,9 @@ mod tests {
             &["tls", "serve", "--key", "a"],
             &["tls", "connect", "a:1", "--ca", "a", "--insecure"],
             &["tls", "connect", "a:1", "--suite", ""],
+            &["tls", "connect", "a:1", "--cert", "a"],
+            &["tls", "connect", "a:1", "--key", "a"],
+            &["tls", "serve", "--require-client-cert"],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

@@ -11,6 +11,7 @@ use tls_tokio::{
     CertificateDer, ClientConfig, MemorySessionCache, RootStore, ServerName, Shutdown, TlsConnector,
     TlsStream,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::args::{ConnectArguments, Limit, Target};
@@ -29,25 +30,38 @@ struct Connected {
     stream: TlsStream<TcpStream>,
     address: SocketAddr,
     tcp_time: Duration,
+    early_data: EarlyBytes,
+}
+
+/// How many bytes there were to send early, and how many the server accepted.
+#[derive(Clone, Copy)]
+struct EarlyBytes {
+    offered: usize,
+    accepted: usize,
 }
 
 pub(crate) async fn run(arguments: ConnectArguments) -> Result<(), Failure> {
     let connector =
         TlsConnector::new(configuration(&arguments).await?).handshake_timeout(arguments.timeout.0);
-    let mut connected = establish(&arguments, &connector).await?;
+    let early_data = match &arguments.early_data {
+        Some(file) => setup::read_file(file)?,
+        None => Vec::new(),
+    };
+    // There is no session yet that would allow early data.
+    let mut connected = establish(&arguments, &connector, &[]).await?;
     let mut handshakes = Vec::new();
     for _ in 0..arguments.resume.unwrap_or(0) {
-        handshakes.push(Facts::of(&connected.stream.info()));
+        handshakes.push(Past::of(&connected));
         // Tickets of TLS 1.3 come after the handshake: waiting for the peer's close is waiting for them too.
         connected.stream.graceful_shutdown(CLOSE_LIMIT).await;
-        connected = establish(&arguments, &connector).await?;
+        connected = establish(&arguments, &connector, &early_data).await?;
     }
-    handshakes.push(Facts::of(&connected.stream.info()));
+    handshakes.push(Past::of(&connected));
     if arguments.json {
         let closed = connected.stream.graceful_shutdown(CLOSE_LIMIT).await;
         let mut members = describe_json(&connected, &arguments, &closed);
         if arguments.resume.is_some() {
-            let each = handshakes.into_iter().map(|facts| json!(facts.json()));
+            let each = handshakes.iter().map(|past| json!(past.json()));
             members.insert("handshakes".to_owned(), each.collect());
         }
         console::print(format_args!("{}", Value::from(members)));
@@ -60,22 +74,63 @@ pub(crate) async fn run(arguments: ConnectArguments) -> Result<(), Failure> {
     join::with_stdio(connected.stream, arguments.close_timeout.0).await
 }
 
-/// Which handshakes were resumed, and how long each took.
-fn show_handshakes(handshakes: &[Facts]) {
-    for (number, facts) in handshakes.iter().enumerate() {
+/// A handshake that is over.
+struct Past {
+    facts: Facts,
+    early_data: EarlyBytes,
+}
+
+impl Past {
+    fn of(connected: &Connected) -> Self {
+        Self {
+            facts: facts(&connected.stream),
+            early_data: connected.early_data,
+        }
+    }
+
+    fn json(&self) -> Map<String, Value> {
+        let mut members = self.facts.json();
+        members.insert(
+            "early_data_accepted_bytes".to_owned(),
+            json!(self.early_data.accepted),
+        );
+        members
+    }
+}
+
+fn facts(stream: &TlsStream<TcpStream>) -> Facts {
+    let info = stream.info();
+    Facts::of(&info, info.handshake_time())
+}
+
+/// Which handshakes were resumed, how long each took, and what became of early data.
+fn show_handshakes(handshakes: &[Past]) {
+    for (number, Past { facts, early_data }) in handshakes.iter().enumerate() {
         let kind = if facts.resumed { "resumed" } else { "full" };
         let time = Milliseconds(facts.handshake);
+        let early = match early_data.offered {
+            0 => String::new(),
+            offered => format!(
+                ", {} of {offered} bytes of early data accepted",
+                early_data.accepted
+            ),
+        };
         console::say(format_args!(
-            "handshake {number}: {kind:<7} {time} {}",
+            "handshake {number}: {kind:<7} {time} {}{early}",
             facts.version
         ));
     }
-    let resumed = handshakes.iter().filter(|facts| facts.resumed).count();
+    let resumed = handshakes.iter().filter(|past| past.facts.resumed).count();
     let tried = handshakes.len().saturating_sub(1);
     console::say(format_args!("{resumed} of {tried} reconnections were resumed"));
 }
 
-async fn establish(arguments: &ConnectArguments, connector: &TlsConnector) -> Result<Connected, Failure> {
+/// Connects, and sends early data; what of it the server has not seen follows as ordinary data.
+async fn establish(
+    arguments: &ConnectArguments,
+    connector: &TlsConnector,
+    early_data: &[u8],
+) -> Result<Connected, Failure> {
     let Target { host, port } = &arguments.target;
     let name = arguments.name.as_ref().unwrap_or(host);
     let name = ServerName::try_from(name.as_str())
@@ -91,14 +146,21 @@ async fn establish(arguments: &ConnectArguments, connector: &TlsConnector) -> Re
         .map_err(|error| Failure::new(format!("lost the connection to {host} port {port}: {error}")))?;
     // Only a matter of latency.
     let _ = tcp.set_nodelay(true);
-    let stream = connector
-        .connect(name, tcp)
+    let (mut stream, rest) = connector
+        .connect_early(name, tcp, early_data)
         .await
         .map_err(|failure| Failure::new(format!("no TLS with {address}: {failure}")))?;
+    within(arguments.timeout, stream.write_all(rest))
+        .await
+        .map_err(|error| Failure::new(format!("cannot send to {address}: {error}")))?;
     Ok(Connected {
         stream,
         address,
         tcp_time,
+        early_data: EarlyBytes {
+            offered: early_data.len(),
+            accepted: early_data.len().saturating_sub(rest.len()),
+        },
     })
 }
 
@@ -128,6 +190,10 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
         .protocol
         .client(builder)
         .alpn(setup::protocols(arguments.alpn.clone(), &[]));
+    let builder = match setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())? {
+        Some(certificate) => builder.certificate(certificate),
+        None => builder,
+    };
     let builder = match setup::key_log()? {
         Some(key_log) => builder.key_log(key_log),
         None => builder,
@@ -142,8 +208,7 @@ async fn configuration(arguments: &ConnectArguments) -> Result<ClientConfig, Fai
 
 async fn roots(arguments: &ConnectArguments) -> Result<RootStore, Failure> {
     if let Some(path) = &arguments.ca {
-        return RootStore::from_pem(&setup::read_file(path)?)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+        return setup::roots(path);
     }
     // Reads a hundred files and more.
     let native = tokio::task::spawn_blocking(RootStore::native).await;
@@ -163,7 +228,7 @@ fn show(connected: &Connected, arguments: &ConnectArguments) {
     row("address", &connected.address.to_string());
     row("TCP connect", &Milliseconds(connected.tcp_time).to_string());
     let info = connected.stream.info();
-    for (label, value) in Facts::of(&info).rows() {
+    for (label, value) in facts(&connected.stream).rows() {
         row(label, &value);
     }
     for (place, certificate) in info.peer_certificates().iter().enumerate() {
@@ -185,7 +250,7 @@ fn describe_json(
     closed: &Shutdown,
 ) -> Map<String, Value> {
     let info = connected.stream.info();
-    let mut members = Facts::of(&info).json();
+    let mut members = Past::of(connected).json();
     let certificate = |der: &CertificateDer<'_>| Description::of(der).map(|description| description.json());
     let chain: Vec<_> = info.peer_certificates().iter().map(certificate).collect();
     members.insert("host".to_owned(), json!(arguments.target.host));

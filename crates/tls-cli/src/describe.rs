@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tls_tokio::TlsInfo;
+use tls_tokio::EarlyData;
+use tls_tokio::tls_core::Negotiated;
+
+use crate::certificate::Description;
 
 /// What a handshake agreed on, ready to be shown.
 #[derive(Clone, Debug)]
@@ -16,11 +19,16 @@ pub(crate) struct Facts {
     pub(crate) server_name: Option<String>,
     pub(crate) resumed: bool,
     pub(crate) hello_retry_request: bool,
+    /// What became of early data, if some was offered.
+    pub(crate) early_data: Option<&'static str>,
     pub(crate) handshake: Duration,
+    /// On a server: the subject of the client's certificate, if it presented one.
+    pub(crate) client: Option<String>,
 }
 
 impl Facts {
-    pub(crate) fn of(info: &TlsInfo) -> Self {
+    /// Of a handshake that took so long.
+    pub(crate) fn of(info: &Negotiated, handshake: Duration) -> Self {
         Self {
             version: info.version().to_string(),
             cipher_suite: info.cipher_suite().to_string(),
@@ -32,15 +40,36 @@ impl Facts {
             server_name: info.server_name().map(str::to_owned),
             resumed: info.is_resumed(),
             hello_retry_request: info.had_hello_retry_request(),
-            handshake: info.handshake_time(),
+            early_data: match info.early_data() {
+                EarlyData::NotOffered => None,
+                EarlyData::Accepted => Some("accepted"),
+                _ => Some("rejected"),
+            },
+            handshake,
+            client: None,
+        }
+    }
+
+    /// The same on a server, whose peer is the client.
+    pub(crate) fn on_server(info: &Negotiated, handshake: Duration) -> Self {
+        let certificate = info.peer_certificates().first();
+        let subject = |der| {
+            Description::of(der)
+                .map_or_else(|| "(cannot be parsed)".to_owned(), |described| described.subject)
+        };
+        Self {
+            client: certificate.map(subject),
+            ..Self::of(info, handshake)
         }
     }
 
     /// One line for a log.
     pub(crate) fn summary(&self) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        let client = self.client.as_ref();
+        let client = client.map_or_else(String::new, |client| format!(", client {client}"));
         format!(
-            "{} {} {}, name {}, alpn {}, {} handshake {}",
+            "{} {} {}, name {}, alpn {}, {} handshake {}{}{client}",
             self.version,
             self.cipher_suite,
             self.group,
@@ -48,6 +77,9 @@ impl Facts {
             or_none(&self.alpn),
             if self.resumed { "resumed" } else { "full" },
             Milliseconds(self.handshake),
+            self.early_data
+                .map(|what| format!(", early data {what}"))
+                .unwrap_or_default(),
         )
     }
 
@@ -55,7 +87,7 @@ impl Facts {
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
         let or = |value: &Option<String>, without: &str| value.clone().unwrap_or_else(|| without.to_owned());
-        vec![
+        let mut rows = vec![
             ("version", self.version.clone()),
             ("cipher suite", self.cipher_suite.clone()),
             ("group", self.group.clone()),
@@ -64,11 +96,14 @@ impl Facts {
             ("server name", or(&self.server_name, "none")),
             ("resumed", yes_no(self.resumed)),
             ("HelloRetryRequest", yes_no(self.hello_retry_request)),
+            ("early data", self.early_data.unwrap_or("none").to_owned()),
             ("handshake", Milliseconds(self.handshake).to_string()),
-        ]
+        ];
+        rows.extend(self.client.clone().map(|client| ("client certificate", client)));
+        rows
     }
 
-    /// Everything, as the members of a JSON object. What there is not is null.
+    /// Everything, as the members of a JSON object. What there is not is null, but for a client's certificate.
     pub(crate) fn json(&self) -> Map<String, Value> {
         let members = [
             ("version", json!(self.version)),
@@ -79,10 +114,13 @@ impl Facts {
             ("server_name", json!(self.server_name)),
             ("resumed", json!(self.resumed)),
             ("hello_retry_request", json!(self.hello_retry_request)),
+            ("early_data", json!(self.early_data)),
             ("handshake_ms", milliseconds(self.handshake)),
         ];
+        let client = self.client.as_ref();
         members
             .into_iter()
+            .chain(client.map(|client| ("client_certificate", json!(client))))
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
-use tls_redis::{Redis, RedisSessionStore, RedisTicketKeys, StoreKey};
+use tls_redis::{Redis, RedisReplayGuard, RedisSessionStore, RedisTicketKeys, StoreKey};
 use tls_tokio::MemorySessionStore;
 use tls_tokio::tls_core::{RotatingTicketKeys, ServerConfigBuilder, Zeroizing};
 
@@ -46,6 +46,12 @@ pub(crate) struct SessionArguments {
     #[arg(value_parser = value_parser!(u64).range(1..=MAX_PERIOD))]
     ticket_key_period: u64,
 
+    /// Accept up to so many bytes of early data (0-RTT) with a ticket; 0 for none. It is accepted once, but a client that
+    /// was refused may send it again: a GET or HEAD in it is answered at once, all else after the handshake. With --redis
+    /// once in the whole fleet, and not in the first seconds after Redis has lost its memory
+    #[arg(long, value_name = "BYTES", default_value = "0")]
+    pub(crate) early_data: u32,
+
     /// Share sessions with all servers that use this Redis (redis://USER:PASSWORD@HOST:PORT/DATABASE), so that each
     /// resumes what any of them made: the ticket keys, with --stateful the sessions; needs --store-key. While Redis does
     /// not answer, handshakes go on without it
@@ -66,7 +72,7 @@ impl SessionArguments {
     /// Adds what they ask for. A Redis that is not there is no failure: a warning says so, and handshakes are full
     /// until it comes. To be called within the runtime.
     pub(crate) fn server(&self, builder: ServerConfigBuilder) -> Result<ServerConfigBuilder, Failure> {
-        let builder = builder.tickets(self.tickets);
+        let builder = builder.tickets(self.tickets).max_early_data(self.early_data);
         let period = Duration::from_secs(self.ticket_key_period);
         let Some(redis) = self.redis()? else {
             return Ok(match self.stateful {
@@ -74,6 +80,7 @@ impl SessionArguments {
                 false => builder.ticket_keys(Arc::new(RotatingTicketKeys::new().with_rotation(period))),
             });
         };
+        let builder = builder.replay_guard(Arc::new(RedisReplayGuard::new(redis.clone())));
         Ok(match self.stateful {
             true => builder.session_store(Arc::new(RedisSessionStore::new(redis))),
             false => builder.ticket_keys(Arc::new(RedisTicketKeys::with_rotation(redis, period))),

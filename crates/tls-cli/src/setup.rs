@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tls_tokio::tls_core::{KeyLog, KeyLogFile};
+use tls_tokio::{CertifiedKey, RootStore};
 use tracing_subscriber::EnvFilter;
 
 use crate::console;
@@ -37,6 +38,23 @@ pub(crate) fn key_log() -> Result<Option<Arc<dyn KeyLog>>, Failure> {
 /// The file's bytes, or a failure that names it.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The chain and the key of `--cert` and `--key`, if they are there.
+pub(crate) fn certificate(cert: Option<&Path>, key: Option<&Path>) -> Result<Option<CertifiedKey>, Failure> {
+    let (Some(cert), Some(key)) = (cert, key) else {
+        return Ok(None);
+    };
+    let certificate = CertifiedKey::from_pem(&read_file(cert)?, &read_file(key)?);
+    certificate
+        .map(Some)
+        .map_err(|error| Failure::new(format!("{} with {}: {error}", cert.display(), key.display())))
+}
+
+/// The roots in this PEM file.
+pub(crate) fn roots(path: &Path) -> Result<RootStore, Failure> {
+    RootStore::from_pem(&read_file(path)?)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
 /// The protocols of an `--alpn` option: `''` means none.

@@ -10,7 +10,8 @@
 //! - What remains is a [`Connection`]: a [`Reader`] and a [`Writer`], plain synchronous code that shares no lock.
 //! - Everything that may have to wait is a hook that answers now or later, by an [`Answer`]: [`ConfigSelector`],
 //!   [`CertificateResolver`], [`PrivateKey`], [`PeerVerifier`], [`ClientSessionCache`], [`ServerSessionStore`],
-//!   [`TicketKeys`].
+//!   [`TicketKeys`], [`ReplayGuard`].
+//! - Early data (0-RTT) has its own entrances: [`connect_early`] and [`accept_early`], with an [`EarlyConnection`].
 //! - An [`Error`] says whose fault it is ([`ErrorKind`]), where it happened ([`Phase`]), and which alert the peer is
 //!   sent.
 //!
@@ -39,7 +40,9 @@ mod verify;
 mod wire;
 
 pub use alert::AlertDescription;
-pub use config::{ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder};
+pub use config::{
+    ClientAuth, ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder,
+};
 pub use connection::{Connection, Control, ReadEvent, Reader, Writer};
 pub use crypto::sign::{KeyError, SigningKey};
 pub use drive::{Driver, Progress};
@@ -66,5 +69,5 @@ pub use registry::{
 pub use rustls_pki_types as pki_types;
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 pub use session::ClientSession;
-pub use verify::RootStore;
+pub use verify::{RevocationLists, RootStore};
 pub use zeroize::Zeroizing;

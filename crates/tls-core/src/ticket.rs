@@ -14,8 +14,9 @@ pub(crate) const KEY_ID_LEN: usize = 16;
 /// Bytes that sealing adds.
 pub(crate) const OVERHEAD: usize = KEY_ID_LEN + NONCE_LEN + TAG_LEN;
 
-/// The longest ticket there can be (section 4.6.1).
-pub(crate) const MAX_SEALED: usize = 65_535;
+/// The longest ticket we make. There can be ones of 65,535 bytes (section 4.6.1), but the client sends it with each
+/// ClientHello: beside one that holds a client's long chain, a full handshake is cheaper, and servers have limits.
+pub(crate) const MAX_SEALED: usize = 16 * 1024;
 
 /// What something is sealed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_has_at_most_65_535_bytes() {
+    fn a_ticket_has_at_most_16_kib() {
         let longest = vec![0; MAX_SEALED - OVERHEAD];
         assert_eq!(opened(&ticket(&longest)), Some(longest.clone()));
         let longer = vec![0; longest.len() + 1];

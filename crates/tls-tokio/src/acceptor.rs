@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use tls_core::{ConnectionContext, ServerConfig, Side};
+use tls_core::{ConnectionContext, Peer, ServerConfig, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::early::EarlyTlsStream;
@@ -90,10 +90,11 @@ impl TlsAcceptor {
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let attempt = Attempt::new(self.handshake_timeout);
-        match attempt
-            .run(&mut io, Side::Server, context, Accept(&self.config))
-            .await
-        {
+        let handshake = Accept(&self.config);
+        let ended = attempt.run(&mut io, |link| {
+            (Peer::new(Side::Server, link, context), handshake)
+        });
+        match ended.await {
             Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
             Err(error) => Err(HandshakeFailure::new(error, io)),
         }
@@ -129,7 +130,10 @@ impl TlsAcceptor {
     {
         let attempt = Attempt::new(self.handshake_timeout);
         let handshake = AcceptEarly(&self.config);
-        match attempt.run(&mut io, Side::Server, context, handshake).await {
+        let ended = attempt.run(&mut io, |link| {
+            (Peer::new(Side::Server, link, context), handshake)
+        });
+        match ended.await {
             Ok(early) => Ok(EarlyTlsStream::new(io, early, attempt)),
             Err(error) => Err(HandshakeFailure::new(error, io)),
         }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use tls_core::{ClientConfig, ConnectionContext, ServerName, Side};
+use tls_core::{ClientConfig, ConnectionContext, Peer, ServerName, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::HandshakeFailure;
@@ -166,7 +166,10 @@ impl TlsConnector {
             server_name: &server_name,
             early_data,
         };
-        match attempt.run(&mut io, Side::Client, context, &handshake).await {
+        let ended = attempt.run(&mut io, |link| {
+            (Peer::new(Side::Client, link, context), &handshake)
+        });
+        match ended.await {
             Ok((connection, accepted)) => {
                 let stream = TlsStream::new(io, connection, attempt.elapsed(), sessions);
                 Ok((stream, early_data.get(accepted..).unwrap_or_default()))

@@ -122,7 +122,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> EarlyTlsStream<IO> {
             attempt,
             ..
         } = self;
-        match attempt.resume(&mut io, early).await {
+        match attempt.run(&mut io, |link| early.resume(link)).await {
             Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
             Err(error) => Err(HandshakeFailure::new(error, io)),
         }

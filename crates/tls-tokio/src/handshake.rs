@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::io;
 
 use tls_core::{
-    ClientConfig, Connection, ConnectionContext, EarlyConnection, ErrorKind, Peer, Phase, ServerConfig,
-    ServerName, Side, Unfinished, accept, accept_early, connect_early,
+    ClientConfig, Connection, EarlyConnection, ErrorKind, Link, Peer, Phase, ServerConfig, ServerName, Side,
+    Unfinished, accept, accept_early, connect_early,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -87,14 +87,6 @@ pub(crate) struct Attempt {
     deadline: Option<Instant>,
 }
 
-/// A handshake that did not succeed.
-struct Failed {
-    error: Error,
-    /// Whether the peer was sent an alert.
-    sent_alert: bool,
-    until: Option<Instant>,
-}
-
 impl Attempt {
     /// One that starts now.
     pub(crate) fn new(limit: Option<Duration>) -> Self {
@@ -126,91 +118,47 @@ impl Attempt {
         })
     }
 
-    /// Runs a handshake to its end, good or bad.
+    /// Runs a handshake to its end, good or bad, on a peer that is made of the link or has been parked. (One function for
+    /// both, and no other between them and the core: each would store the connection once more.)
     pub(crate) async fn run<IO, H>(
         &self,
         io: &mut IO,
-        side: Side,
-        context: ConnectionContext,
-        handshake: H,
+        start: impl for<'l> FnOnce(&'l mut dyn Link) -> (Peer<'l>, H),
     ) -> Result<H::Output, Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
         H: Handshake,
     {
         let mut link = IoLink(&mut *io);
-        let mut peer = Peer::new(side, &mut link, context);
-        let failed = match self.drive(&mut peer, handshake).await {
-            Ok(output) => return Ok(output),
-            Err(failed) => failed,
-        };
-        drop(peer);
-        Err(close(io, failed).await)
-    }
-
-    /// Goes on with one that waited for its caller.
-    pub(crate) async fn resume<IO>(&self, io: &mut IO, early: EarlyConnection) -> Result<Connection, Error>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        let mut link = IoLink(&mut *io);
-        let (mut peer, unfinished) = early.resume(&mut link);
-        let failed = match self.drive(&mut peer, unfinished).await {
-            Ok(connection) => return Ok(connection),
-            Err(failed) => failed,
-        };
-        drop(peer);
-        Err(close(io, failed).await)
-    }
-
-    /// Runs a handshake under the deadline, and sends the alert of one that fails.
-    async fn drive<H: Handshake>(&self, peer: &mut Peer<'_>, handshake: H) -> Result<H::Output, Failed> {
-        let ended = within(self.deadline, pin!(handshake.run(peer))).await;
-        let error = match ended {
-            Some(Ok(output)) => return Ok(output),
-            Some(Err(error)) => error,
-            None => {
-                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
-                let until = self.deadline;
-                return Err(Failed {
-                    error,
-                    sent_alert: false,
-                    until,
-                });
+        let (mut peer, handshake) = start(&mut link);
+        let ended = {
+            let handshake = pin!(handshake.run(&mut peer));
+            match within(self.deadline, handshake).await {
+                Some(Ok(output)) => return Ok(output),
+                Some(Err(error)) => Some(error),
+                None => None,
             }
         };
+        let Some(error) = ended else {
+            // No time is left to say anything to anybody.
+            let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
+            tracing::debug!(%error, "handshake failed");
+            return Err(error);
+        };
+
         let linger = Instant::now() + LINGER;
         let until = Some(self.deadline.map_or(linger, |deadline| deadline.min(linger)));
         // Whatever goes wrong from here on, the first error is the one to report.
         let sent = within(until, pin!(peer.send_alert(&error))).await;
-        Err(Failed {
-            error: error.into(),
-            sent_alert: matches!(sent, Some(Ok(true))),
-            until,
-        })
-    }
-}
-
-/// Closes the transport of a failed handshake as far as that needs doing, and returns the error.
-async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Failed) -> Error {
-    let Failed {
-        error,
-        sent_alert,
-        until,
-    } = failed;
-    match &error {
-        // No time is left for anything.
-        Error::Timeout(_) => {}
-        _ if sent_alert => {
+        drop(peer);
+        if let Some(Ok(true)) = sent {
             let _ = within(until, pin!(close_lingering(io))).await;
-        }
-        Error::Tls(error) if matches!(error.kind(), ErrorKind::NotTls { .. }) => {}
-        Error::Tls(_) => {
+        } else if !matches!(error.kind(), ErrorKind::NotTls { .. }) {
             let _ = within(until, pin!(shut_down(io))).await;
         }
+        tracing::debug!(%error, "handshake failed");
+        Err(error.into())
     }
-    tracing::debug!(%error, "handshake failed");
-    error
 }
 
 impl<IO> HandshakeFailure<IO> {

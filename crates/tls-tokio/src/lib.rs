@@ -41,6 +41,7 @@ pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
-    CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ConfigError, ConnectionContext, EarlyData,
-    NamedGroup, PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig, ServerName, SignatureScheme,
+    CertificateDer, CertifiedKey, CipherSuite, ClientAuth, ClientConfig, ConfigError, ConnectionContext,
+    EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists, RootStore, ServerConfig,
+    ServerName, SignatureScheme, WebPkiVerifier,
 };

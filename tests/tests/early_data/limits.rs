@@ -2,6 +2,8 @@
 
 use tls_core::{AlertDescription, ErrorKind, Misbehaviour};
 
+use tls_tests::session;
+
 use super::*;
 
 #[test]
@@ -29,13 +31,13 @@ fn greedy(client: &ClientConfig, limit: u32) -> ClientConfig {
     let tls_core::Answer::Now(taken) = client.sessions().unwrap().take(&key, &context) else {
         panic!("it is in memory")
     };
-    let mut bytes = taken.unwrap().unwrap().to_bytes().to_vec();
+    let mut bytes = session::write(&taken.unwrap().unwrap());
     let at = bytes
         .windows(4)
         .position(|window| window == LIMIT.to_be_bytes())
         .unwrap();
     bytes[at..at + 4].copy_from_slice(&limit.to_be_bytes());
-    let session = tls_core::ClientSession::from_bytes(&bytes).unwrap();
+    let session = session::read(bytes);
     assert_eq!(session.max_early_data(), limit);
     let tls_core::Answer::Now(put) = client.sessions().unwrap().put(&key, session, &context) else {
         panic!("it is in memory")
@@ -95,7 +97,10 @@ fn a_ticket_whose_age_does_not_fit_is_resumed_without_early_data() {
     let (theirs, ours) = (Time::now(), Time::now());
     let server = server().clock(theirs.clock()).build().unwrap();
     for (late, accepted) in [(0, true), (10, true), (11, false)] {
-        let client = client().clock(ours.clock()).build().unwrap();
+        let now = ours.clock();
+        let cache = MemorySessionCache::default().with_clock(move || now().as_secs() * 1000);
+        let client = client().clock(ours.clock()).session_cache(Arc::new(cache));
+        let client = client.build().unwrap();
         meet(&client, &server);
         // Both clocks go on together, then the ClientHello is held back.
         for time in [&ours, &theirs] {

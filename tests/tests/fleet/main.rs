@@ -11,6 +11,7 @@
 mod crowd;
 mod outage;
 mod pair;
+mod replay;
 
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -95,17 +96,14 @@ impl Fleet {
     /// A server with the same certificate and these options.
     async fn serve(&self, options: &[&str]) -> Server {
         let (chain, key) = (path(&self.files.chain), path(&self.files.key));
-        let line = [
-            "serve",
-            "--echo",
-            "--listen",
-            "127.0.0.1:0",
-            "--cert",
-            chain,
-            "--key",
-            key,
-        ];
-        let process = Process::spawn(path(tls_command()), [&line[..], options].concat());
+        let listen = "127.0.0.1:0";
+        let line = ["serve", "--listen", listen, "--cert", chain, "--key", key];
+        let mode: &[&str] = if options.contains(&"--http") {
+            &[]
+        } else {
+            &["--echo"]
+        };
+        let process = Process::spawn(path(tls_command()), [&line[..], mode, options].concat());
         let text = process.wait_for("listening on 127.0.0.1:").await;
         let (_, rest) = text.split_once("listening on 127.0.0.1:").unwrap();
         let port = rest.lines().next().unwrap().parse().unwrap();

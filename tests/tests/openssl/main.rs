@@ -25,6 +25,7 @@ macro_rules! both_versions {
     };
 }
 
+mod client_auth;
 mod closing;
 mod early_data;
 mod key_update;

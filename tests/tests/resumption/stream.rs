@@ -121,7 +121,7 @@ async fn a_session_that_takes_time_to_be_put_away_is_put_away_by_later_reads() {
     assert_eq!(bag.len(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_tasks_with_one_cache_no_two_use_the_same_ticket() {
     let cache = Arc::new(MemorySessionCache::new(16));
     let client = pair::client().session_cache(cache.clone()).build().unwrap();

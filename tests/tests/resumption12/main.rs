@@ -23,10 +23,9 @@ use tls_core::{
     StoredSession, Zeroizing,
 };
 use tls_tests::hello::{Hello, record, records};
-use tls_tests::pair::{
-    Became, Ends, NAME, Outcome, Pair, certified, certified_for, client, identity, server,
-};
+use tls_tests::pair::{Ends, NAME, Outcome, Pair, certified, certified_for, client, identity, server};
 use tls_tests::pki::{Authority, KeyType};
+use tls_tests::session;
 use tls_tests::versions::Only;
 use tls_tokio::{MemorySessionCache, MemorySessionStore};
 
@@ -57,9 +56,9 @@ impl Held {
 
     /// Changes the bytes of the session.
     fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = self.get().to_bytes().to_vec();
+        let mut bytes = session::write(&self.get());
         change(&mut bytes);
-        self.set(ClientSession::from_bytes(&bytes).unwrap());
+        self.set(session::read(bytes));
     }
 }
 

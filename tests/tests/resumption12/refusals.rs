@@ -62,25 +62,12 @@ fn every_flipped_bit_of_a_stored_session_does_no_harm() {
     let client = client_with(&cache);
     full(&client, &server);
     let (session, good) = (cache.get(), store.0.lock().unwrap()[0].1.clone());
-    let (mut ended, mut failed) = (0, 0);
     for bit in 0..good.len() * 8 {
         cache.set(session.clone());
         store.0.lock().unwrap()[0].1 = good.clone();
         store.0.lock().unwrap()[0].1[bit / 8] ^= 1 << (bit % 8);
-        // A full handshake, or a secret or suite that is another one and is noticed: nobody hangs or panics.
-        let Outcome { client, server, .. } = Pair::new(&client, &server).run();
-        let outcome = format!("{client:?}, {server:?}");
-        assert!(
-            !matches!(client, Became::Waiting(_)) && !matches!(server, Became::Waiting(_)),
-            "bit {bit}: {outcome}"
-        );
-        match outcome.contains("failed") {
-            true => failed += 1,
-            false => ended += 1,
-        }
+        full(&client, &server);
     }
-    // At least the secret's 48 bytes make the two sides differ.
-    assert!(failed >= 48 * 8 && ended > 100, "{failed} {ended}");
 }
 
 #[test]

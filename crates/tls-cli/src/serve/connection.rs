@@ -4,12 +4,15 @@ use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use tls_tokio::{Shutdown, TlsAcceptor, TlsStream};
+use tls_tokio::{EarlyData, HandshakeFailure, Shutdown, TlsStream};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use super::early::{self, Early};
 use super::http::{Request, Response, read_request};
-use super::{Mode, echo, page, plain};
+use super::{Mode, Server, echo, page, plain};
 use crate::console;
 use crate::describe::Facts;
 
@@ -24,11 +27,11 @@ pub(super) enum Outcome {
 }
 
 /// Serves one client to the end, and logs it.
-pub(super) async fn serve(acceptor: TlsAcceptor, mode: Mode, tcp: TcpStream, client: SocketAddr) -> Outcome {
+pub(super) async fn serve(server: Server, tcp: TcpStream, client: SocketAddr) -> Outcome {
     // Only a matter of latency.
     let _ = tcp.set_nodelay(true);
-    let mut stream = match acceptor.accept(tcp).await {
-        Ok(stream) => stream,
+    let Accepted { mut stream, early } = match Box::pin(accept(&server, tcp)).await {
+        Ok(accepted) => accepted,
         Err(failure) => {
             console::say(format_args!("{client} failed: {failure}"));
             let (error, tcp) = failure.into_parts();
@@ -36,10 +39,12 @@ pub(super) async fn serve(acceptor: TlsAcceptor, mode: Mode, tcp: TcpStream, cli
             return Outcome::Failed;
         }
     };
-    let facts = Facts::of(&stream.info());
-    let exchanged = match mode {
-        Mode::Http => http(&mut stream, &facts).await,
-        Mode::Echo => echo::echo(&mut stream)
+    let info = stream.info();
+    let facts = Facts::on_server(&info, info.handshake_time());
+    let exchanged = match (server.mode, early) {
+        (Mode::Http, Early::Answered(what)) => Ok(what),
+        (Mode::Http, Early::Read(head)) => http(&mut stream, &head, &facts).await,
+        (Mode::Echo, _) => echo::echo(&mut stream)
             .await
             .map(|count| format!("echoed {count} bytes")),
     };
@@ -56,9 +61,35 @@ pub(super) async fn serve(acceptor: TlsAcceptor, mode: Mode, tcp: TcpStream, cli
     }
 }
 
-/// Answers one request; says which, for the log.
-async fn http(stream: &mut TlsStream<TcpStream>, facts: &Facts) -> io::Result<String> {
-    match read_request(stream).await? {
+/// An established stream, and what happened before it was that.
+struct Accepted {
+    stream: TlsStream<TcpStream>,
+    early: Early,
+}
+
+/// Runs the handshake. Where early data is taken, an HTTP request in it is answered before the handshake is over.
+async fn accept(server: &Server, tcp: TcpStream) -> Result<Accepted, HandshakeFailure<TcpStream>> {
+    let none = Early::Read(Vec::new());
+    if !server.takes_early_data {
+        let stream = server.acceptor.accept(tcp).await?;
+        return Ok(Accepted { stream, early: none });
+    }
+    let started = Instant::now();
+    let mut unfinished = server.acceptor.accept_early(tcp).await?;
+    let early = match (server.mode, unfinished.negotiated().early_data()) {
+        (Mode::Http, EarlyData::Accepted) => {
+            let facts = Facts::of(unfinished.negotiated(), started.elapsed());
+            early::answer(&mut unfinished, &facts).await
+        }
+        _ => none,
+    };
+    let stream = unfinished.finish().await?;
+    Ok(Accepted { stream, early })
+}
+
+/// Answers one request, of which `head` was read before; says which, for the log.
+async fn http(stream: &mut TlsStream<TcpStream>, head: &[u8], facts: &Facts) -> io::Result<String> {
+    match read_request(&mut head.chain(&mut *stream)).await? {
         Request::Complete { method, target } => {
             let reply = page::reply(&method, &target, facts);
             if reply.key_update {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod development_ca;
+mod early;
 mod echo;
 mod http;
 mod page;
@@ -11,8 +12,9 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
+use tls_tokio::{ClientAuth, ServerConfig, TlsAcceptor, WebPkiVerifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -33,11 +35,20 @@ enum Mode {
     Echo,
 }
 
+/// How connections are accepted, and what is done with them.
+#[derive(Clone, Debug)]
+struct Server {
+    acceptor: TlsAcceptor,
+    mode: Mode,
+    takes_early_data: bool,
+}
+
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
     let stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    let given = given_certificate(&arguments)?;
+    let given = setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())?;
+    let client_auth = client_auth(&arguments)?;
     let listen = &arguments.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -61,16 +72,24 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         .server(ServerConfig::builder())
         .certificate(certificate)
         .alpn(setup::protocols(arguments.alpn, default_alpn));
+    let takes_early_data = arguments.sessions.early_data > 0;
     builder = arguments.sessions.server(builder)?;
+    if let Some(client_auth) = client_auth {
+        builder = builder.client_auth(client_auth);
+    }
     if let Some(key_log) = setup::key_log()? {
         builder = builder.key_log(key_log);
     }
     let config = builder.build().map_err(|error| Failure::new(error.to_string()))?;
-    let acceptor = TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0);
+    let server = Server {
+        acceptor: TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0),
+        mode,
+        takes_early_data,
+    };
 
     announce(address, mode, ca.as_ref().map(DevelopmentCa::file));
     tokio::select! {
-        result = accept(&listener, &acceptor, mode, arguments.once) => result,
+        result = accept(&listener, &server, arguments.once) => result,
         () = stop.received() => {
             console::say(format_args!("stopped"));
             Ok(())
@@ -78,23 +97,20 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
 }
 
-fn given_certificate(arguments: &ServeArguments) -> Result<Option<CertifiedKey>, Failure> {
-    let (Some(cert), Some(key)) = (&arguments.cert, &arguments.key) else {
+/// Whether clients are asked for a certificate, and may have none.
+fn client_auth(arguments: &ServeArguments) -> Result<Option<ClientAuth>, Failure> {
+    let Some(path) = &arguments.client_ca else {
         return Ok(None);
     };
-    let certificate = CertifiedKey::from_pem(&setup::read_file(cert)?, &setup::read_file(key)?);
-    certificate
-        .map(Some)
-        .map_err(|error| Failure::new(format!("{} with {}: {error}", cert.display(), key.display())))
+    let verifier = Arc::new(WebPkiVerifier::new(setup::roots(path)?));
+    Ok(Some(match arguments.require_client_cert {
+        true => ClientAuth::required(verifier),
+        false => ClientAuth::requested(verifier),
+    }))
 }
 
 /// Accepts for ever, or once. Each connection has its own task; they end with this future.
-async fn accept(
-    listener: &TcpListener,
-    acceptor: &TlsAcceptor,
-    mode: Mode,
-    once: bool,
-) -> Result<(), Failure> {
+async fn accept(listener: &TcpListener, server: &Server, once: bool) -> Result<(), Failure> {
     let mut connections = JoinSet::new();
     loop {
         let (tcp, client) = match listener.accept().await {
@@ -105,7 +121,7 @@ async fn accept(
                 continue;
             }
         };
-        connections.spawn(connection::serve(acceptor.clone(), mode, tcp, client));
+        connections.spawn(connection::serve(server.clone(), tcp, client));
         if once {
             return match connections.join_next().await {
                 Some(Ok(Outcome::Served)) => Ok(()),

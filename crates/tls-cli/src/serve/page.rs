@@ -104,6 +104,7 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
+            early_data: None,
             version: "TLSv1.3".to_owned(),
             cipher_suite: "TLS_AES_128_GCM_SHA256".to_owned(),
             group: "X25519".to_owned(),
@@ -113,6 +114,7 @@ mod tests {
             resumed: false,
             hello_retry_request: false,
             handshake: Duration::from_micros(1234),
+            client: None,
         }
     }
 

@@ -7,7 +7,9 @@
     reason = "tests"
 )]
 
+mod client_auth;
 mod connect;
+mod early_data;
 mod echo;
 mod errors;
 mod http;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Common, common_builder_methods};
+use crate::crypto::suites::Suite;
 use crate::crypto::{hash, random};
 use crate::error::ConfigError;
 use crate::hooks::{
@@ -179,7 +180,7 @@ impl ClientConfigBuilder {
 
     /// Keeps sessions in this cache and resumes them. It can be shared by configurations: sessions are kept under a
     /// security domain, so that only those that trust the same roots, present no certificate of their own and offer
-    /// the same protocols use each other's. Default: none, and every handshake is a full one.
+    /// the same versions and protocols use each other's. Default: none, and every handshake is a full one.
     pub fn session_cache(mut self, cache: Arc<dyn ClientSessionCache>) -> Self {
         self.session_cache = Some(cache);
         self
@@ -208,7 +209,7 @@ impl ClientConfigBuilder {
         let verifier = self
             .verifier
             .ok_or_else(|| ConfigError::new("no roots or verifier to check servers with"))?;
-        let security_domain = security_domain(&*verifier, self.resolver.is_some(), &self.common.alpn)?;
+        let security_domain = security_domain(&*verifier, self.resolver.is_some(), &self.common)?;
         Ok(ClientConfig(Arc::new(ClientSettings {
             verifier,
             security_domain,
@@ -229,7 +230,7 @@ impl ClientConfigBuilder {
 fn security_domain(
     verifier: &dyn PeerVerifier,
     presents_certificate: bool,
-    alpn: &[Vec<u8>],
+    common: &Common,
 ) -> Result<[u8; 32], ConfigError> {
     let mut domain = Vec::new();
     match verifier.security_domain() {
@@ -240,7 +241,23 @@ fn security_domain(
             domain.extend_from_slice(&own);
         }
     }
-    for name in alpn {
+    // A session that cannot be offered would be taken out of the cache for nothing.
+    for version in common.versions() {
+        domain.extend_from_slice(&version.0.to_be_bytes());
+        // Any suite of its hash will do for a session of TLS 1.3, but only its own for one of TLS 1.2.
+        let of = |suite: &Suite| match version {
+            ProtocolVersion::TLS13 => suite.hash.len() as u16,
+            _ => suite.id.0,
+        };
+        let mut suites: Vec<_> = common.suites(version).map(of).collect();
+        suites.sort_unstable();
+        suites.dedup();
+        domain.push(u8::try_from(suites.len()).unwrap_or(u8::MAX));
+        suites
+            .iter()
+            .for_each(|suite| domain.extend_from_slice(&suite.to_be_bytes()));
+    }
+    for name in &common.alpn {
         domain.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         domain.extend_from_slice(name);
     }

@@ -1,6 +1,7 @@
 //! How a client or a server behaves, checked once when it is built and shared by its connections.
 
 mod client;
+mod client_auth;
 mod server;
 
 use core::fmt;
@@ -18,6 +19,8 @@ use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme}
 
 pub(crate) use client::ClientSettings;
 pub use client::{ClientConfig, ClientConfigBuilder};
+pub use client_auth::ClientAuth;
+pub(crate) use client_auth::ClientAuthSettings;
 pub(crate) use server::ServerSettings;
 pub use server::{ConfigSelector, ServerConfig, ServerConfigBuilder};
 

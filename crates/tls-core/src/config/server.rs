@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::UnixTime;
 
-use super::{Common, common_builder_methods};
+use super::{ClientAuth, ClientAuthSettings, Common, common_builder_methods};
 use crate::error::{ConfigError, HookError};
 use crate::hooks::{
     Answer, CertificateResolver, CertifiedKey, ConnectionContext, KeyLog, MemoryCertificates,
@@ -16,6 +16,7 @@ use crate::messages::client_hello::ClientHello;
 use crate::record::Padding;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 use crate::session::MAX_LIFETIME;
+use crate::verify::RootStore;
 
 /// How a server behaves. Cheap to clone; made by [`ServerConfig::builder`].
 ///
@@ -38,6 +39,8 @@ pub(crate) struct ServerSettings {
     pub(crate) common: Common,
     pub(crate) resolver: Arc<dyn CertificateResolver>,
     pub(crate) selector: Option<Arc<dyn ConfigSelector>>,
+    /// Whether clients are asked for a certificate.
+    pub(crate) client_auth: Option<ClientAuthSettings>,
     pub(crate) require_extended_main_secret: bool,
     /// Tickets for a client that does not say how many it wants.
     pub(crate) tickets: u8,
@@ -57,6 +60,7 @@ impl fmt::Debug for ServerSettings {
             .field("common", &self.common)
             .field("resolver", &self.resolver)
             .field("selector", &self.selector)
+            .field("client_auth", &self.client_auth)
             .finish()
     }
 }
@@ -69,6 +73,7 @@ impl ServerConfig {
             certificates: Vec::new(),
             resolver: None,
             selector: None,
+            client_auth: None,
             require_extended_main_secret: true,
             tickets: DEFAULT_TICKETS,
             session_lifetime: DEFAULT_SESSION_LIFETIME,
@@ -99,6 +104,7 @@ pub struct ServerConfigBuilder {
     certificates: Vec<CertifiedKey>,
     resolver: Option<Arc<dyn CertificateResolver>>,
     selector: Option<Arc<dyn ConfigSelector>>,
+    client_auth: Option<ClientAuth>,
     require_extended_main_secret: bool,
     tickets: u8,
     session_lifetime: u32,
@@ -135,6 +141,19 @@ impl ServerConfigBuilder {
     pub fn config_selector(mut self, selector: Arc<dyn ConfigSelector>) -> Self {
         self.selector = Some(selector);
         self
+    }
+
+    /// Asks clients for a certificate, which is then required or not. Default: they are not asked.
+    pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
+        self.client_auth = Some(client_auth);
+        self
+    }
+
+    /// Requires a certificate of each client, verified with webpki against these roots: extended key usage clientAuth
+    /// if it has one at all. The names of the roots are sent to the client if they are no more than 64. With CRLs, or
+    /// for clients without a certificate too, see [`Self::client_auth`]. Default: clients are not asked.
+    pub fn client_roots(self, roots: RootStore) -> Self {
+        self.client_auth(ClientAuth::required_from(roots))
     }
 
     /// Accepts TLS 1.2 peers without the extended main secret (RFC 7627). Without it an attacker who terminates two
@@ -196,7 +215,8 @@ impl ServerConfigBuilder {
     /// 190 ms, so do it before serving.
     ///
     /// # Errors
-    /// No certificate, both certificates and a resolver, or a list that is empty or names what is not supported.
+    /// No certificate, both certificates and a resolver, a list that is empty or names what is not supported, or names
+    /// of authorities that are too long to be sent.
     pub fn build(self) -> Result<ServerConfig, ConfigError> {
         self.common.check()?;
         let resolver = match (self.resolver, self.certificates.is_empty()) {
@@ -206,7 +226,9 @@ impl ServerConfigBuilder {
             (None, true) => return Err(ConfigError::new("no certificate to present")),
             (Some(_), false) => return Err(ConfigError::new("both certificates and a certificate resolver")),
         };
+        let client_auth = self.client_auth.map(|auth| auth.build(&self.common));
         Ok(ServerConfig(Arc::new(ServerSettings {
+            client_auth: client_auth.transpose()?,
             common: self.common,
             resolver,
             selector: self.selector,

@@ -11,7 +11,7 @@ use crate::key_schedule::ResumptionSecret;
 use crate::messages::new_session_ticket::NewSessionTicket;
 use crate::negotiated::Negotiated;
 use crate::registry::{CipherSuite, ProtocolVersion};
-use crate::session::{ClientSession, ClientSessionParts, SessionState};
+use crate::session::{ClientSession, ClientSessionParts, Inherited, SessionState};
 
 /// Sessions kept until somebody takes them; later ones are dropped. Servers send one to four.
 const MAX_SESSIONS: usize = 8;
@@ -46,6 +46,7 @@ pub(crate) struct TicketReader {
     alpn: Option<Vec<u8>>,
     server_name: String,
     chain: Option<Arc<PeerChain>>,
+    inherited: Inherited,
     clock: Clock,
     /// Made and not taken yet, oldest first.
     sessions: VecDeque<ClientSession>,
@@ -57,6 +58,7 @@ impl TicketReader {
         suite: &Suite,
         negotiated: &Negotiated,
         server_name: String,
+        inherited: Inherited,
         clock: Clock,
     ) -> Self {
         Self {
@@ -65,6 +67,7 @@ impl TicketReader {
             alpn: negotiated.alpn.clone(),
             server_name,
             chain: negotiated.peer_chain.clone(),
+            inherited,
             clock,
             sessions: VecDeque::new(),
         }
@@ -81,14 +84,16 @@ impl TicketReader {
                 cipher_suite: self.cipher_suite,
                 secret: self.resumption.psk(&ticket.nonce)?,
                 made_at: self.clock.now_ms(),
+                authenticated_at: self.inherited.authenticated_at,
                 lifetime: ticket.lifetime,
                 age_add: ticket.age_add,
                 max_early_data: ticket.max_early_data_size.unwrap_or(0),
                 alpn: self.alpn.clone(),
                 server_name: Some(self.server_name.clone()),
                 extended_main_secret: false,
+                client_was_asked: false,
                 peer_chain: self.chain.clone(),
-                extra: Vec::new(),
+                extra: self.inherited.extra.clone(),
             },
             ticket: ticket.ticket,
             session_id: Vec::new(),

@@ -124,6 +124,7 @@ impl fmt::Display for NothingInCommon {
             }
             Self::ExtendedMainSecret => f.write_str("the peer has no extended main secret (RFC 7627)"),
             Self::SecureRenegotiation => f.write_str("the peer has no secure renegotiation (RFC 5746)"),
+            Self::ClientCertificate { .. } => f.write_str("the client presented no certificate"),
             Self::ApplicationProtocol { theirs, ours } => {
                 write!(
                     f,

@@ -7,11 +7,11 @@ use crate::registry::{CipherSuite, ProtocolVersion};
 pub(super) fn hint_for(kind: &ErrorKind, phase: Option<Phase>) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Certificate(CertificateError::CaUsedAsEndEntity) => {
-            "the server presents a CA certificate as its own (`openssl req -x509` makes these): issue a leaf from it, \
+            "the peer presents a CA certificate as its own (`openssl req -x509` makes these): issue a leaf from it, \
              or make it with basicConstraints CA:FALSE"
         }
         ErrorKind::Certificate(CertificateError::UnknownIssuer) => {
-            "is the root among the trusted ones, and does the server send its intermediates?"
+            "is the root among the trusted ones, and does the peer send its intermediates?"
         }
         ErrorKind::Certificate(CertificateError::BadSignature) => {
             "is the trusted root an older one of the same name, from a CA that was made anew?"
@@ -69,6 +69,9 @@ fn hint_for_nothing_in_common(what: &NothingInCommon) -> Option<&'static str> {
         }
         NothingInCommon::SecureRenegotiation => {
             "update the peer, or call allow_missing_renegotiation_info() on the client if its risk is acceptable"
+        }
+        NothingInCommon::ClientCertificate { .. } => {
+            "we require one: give the client a certificate of an authority that we trust"
         }
         NothingInCommon::ApplicationProtocol { .. } => return None,
     })

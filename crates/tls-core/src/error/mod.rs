@@ -177,7 +177,7 @@ pub enum Misbehaviour {
     BadBinder,
     /// The client says that it fell back to an older version, but we speak a better one (RFC 7507).
     InappropriateFallback,
-    /// A server without certificate, or a client without a required one.
+    /// No certificate where the protocol asks for one.
     NoCertificate(Side),
 }
 
@@ -215,6 +215,11 @@ pub enum NothingInCommon {
     ExtendedMainSecret,
     /// TLS 1.2 without secure renegotiation (RFC 5746), or in the middle of one.
     SecureRenegotiation,
+    /// The client has no certificate for the authorities that we name, and we require one.
+    ClientCertificate {
+        /// The version of the protocol, which decides on the alert.
+        version: ProtocolVersion,
+    },
     /// No application protocol.
     ApplicationProtocol {
         /// What the peer offered.

@@ -1,7 +1,8 @@
 //! Which alert an error calls for (section 6.2).
 
-use super::{CertificateError, ErrorKind, Misbehaviour, NothingInCommon, Problem, Side};
+use super::{CertificateError, ErrorKind, Misbehaviour, NothingInCommon, Problem};
 use crate::alert::AlertDescription;
+use crate::registry::ProtocolVersion;
 
 /// The one table from errors to alerts.
 pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
@@ -14,6 +15,10 @@ pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
         ErrorKind::Misbehaved(misbehaviour) => alert_for_misbehaviour(misbehaviour),
         ErrorKind::NothingInCommon(what) => match what {
             NothingInCommon::Version { .. } => A::PROTOCOL_VERSION,
+            // TLS 1.2 has no alert of its own for it (RFC 5246 7.4.6).
+            NothingInCommon::ClientCertificate {
+                version: ProtocolVersion::TLS13,
+            } => A::CERTIFICATE_REQUIRED,
             NothingInCommon::ApplicationProtocol { .. } => A::NO_APPLICATION_PROTOCOL,
             _ => A::HANDSHAKE_FAILURE,
         },
@@ -53,8 +58,7 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         M::UnsolicitedExtension(_) => A::UNSUPPORTED_EXTENSION,
         M::MissingExtension(_) => A::MISSING_EXTENSION,
         M::BadSignature(_) | M::BadFinished | M::BadBinder => A::DECRYPT_ERROR,
-        M::NoCertificate(Side::Server) => A::DECODE_ERROR,
-        M::NoCertificate(Side::Client) => A::CERTIFICATE_REQUIRED,
+        M::NoCertificate(_) => A::DECODE_ERROR,
         M::MessageTooLarge { .. }
         | M::MisplacedExtension { .. }
         | M::Mismatch(_)

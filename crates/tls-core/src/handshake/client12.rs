@@ -31,6 +31,7 @@ use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
 use crate::registry::{HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::session::Inherited;
 use crate::verify::{HandshakeSignatureVerified, verify_signature};
 
 /// Reads the server's flight, answers it, reads the server's Finished, and returns the connection.
@@ -92,15 +93,16 @@ async fn resume(
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: true,
-        peer_chain: Some(Arc::clone(&chain)),
+        peer_chain: Some(chain),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
     // A session without a new ticket stays as it is in the cache.
     let name = state.server_name.clone().unwrap_or_default();
     let clock = &config.common.clock;
-    let renewed =
-        ticket.and_then(|ticket| client_session(&keys, hello, Some(ticket), &negotiated, chain, name, clock));
+    let inherited = state.inheritance();
+    let renewed = ticket
+        .and_then(|ticket| client_session(&keys, hello, Some(ticket), &negotiated, name, inherited, clock));
     let authenticated = Authenticated::BySession(resumed.trusted);
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(renewed))
 }
@@ -135,7 +137,6 @@ async fn full_handshake(
     let ticket = read_new_session_ticket(peer, hello).await?;
     let finished = keys.read_finished(peer).await?;
 
-    let chain = Arc::new(chain);
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
@@ -144,21 +145,15 @@ async fn full_handshake(
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: false,
-        peer_chain: Some(Arc::clone(&chain)),
+        peer_chain: Some(Arc::new(chain)),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
     let session = config.session_cache.is_some().then(|| {
         let name = server_name.to_str().into_owned();
-        client_session(
-            &keys,
-            hello,
-            ticket,
-            &negotiated,
-            chain,
-            name,
-            &config.common.clock,
-        )
+        let clock = &config.common.clock;
+        let inherited = Inherited::nothing(clock.now_ms());
+        client_session(&keys, hello, ticket, &negotiated, name, inherited, clock)
     });
     let authenticated = Authenticated::ByCertificate((trusted, signed));
     Ok(establish12(peer, keys, negotiated, finished, authenticated).with_session(session.flatten()))

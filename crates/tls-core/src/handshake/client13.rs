@@ -25,6 +25,7 @@ use crate::messages::server_hello::ServerHello;
 use crate::negotiated::{EarlyData, Negotiated};
 use crate::peer::Peer;
 use crate::registry::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::session::{ClientSession, Inherited};
 use crate::verify::HandshakeSignatureVerified;
 
 /// Reads the server's flight, answers it, and returns the connection.
@@ -61,6 +62,7 @@ pub(super) async fn finish(
                     chain: Arc::new(chain),
                     scheme: Some(scheme),
                     authenticated,
+                    session: None,
                 },
                 request,
             )
@@ -101,11 +103,16 @@ pub(super) async fn finish(
     let sessions = config.session_cache.is_some().then(|| {
         let resumption = keys.into_resumption(peer);
         let server_name = server_name.to_str().into_owned();
+        let inherited = match &server.session {
+            Some(session) => session.parts().state.inheritance(),
+            None => Inherited::nothing(config.common.clock.now_ms()),
+        };
         TicketReader::new(
             resumption,
             suite,
             &negotiated,
             server_name,
+            inherited,
             config.common.clock.clone(),
         )
     });
@@ -121,6 +128,8 @@ struct Server {
     /// `None` where a session was resumed: nothing was signed.
     scheme: Option<SignatureScheme>,
     authenticated: Authenticated,
+    /// The session resumed.
+    session: Option<ClientSession>,
 }
 
 /// The session that the server resumes, if it says so, and the schedule that goes with it (section 4.2.11).
@@ -146,6 +155,7 @@ fn accepted_session(
         chain,
         scheme: None,
         authenticated: Authenticated::BySession(offered.trusted),
+        session: Some(offered.session),
     };
     Ok((Some(server), offered.schedule.into_early()))
 }
@@ -238,7 +248,7 @@ async fn read_certificate(peer: &mut Peer<'_>, offer: &Offer) -> Result<PeerChai
     Ok(into_chain(message))
 }
 
-fn into_chain(message: Certificate) -> PeerChain {
+pub(super) fn into_chain(message: Certificate) -> PeerChain {
     let mut chain = PeerChain::default();
     // It lives as long as the connection: no more room than it needs.
     chain.certificates.reserve_exact(message.entries.len());

@@ -170,8 +170,18 @@ pub(super) enum Authenticated {
     ByCertificate((PeerVerified, HandshakeSignatureVerified)),
     /// By the secret of a session with a peer that the verifier accepts today.
     BySession(PeerVerified),
-    /// Not at all: a client that was not asked.
+    /// Not at all: a client that was not asked, or has no certificate.
     Anonymous,
+}
+
+impl Authenticated {
+    /// Nobody's certificates are shown without the proof that the peer is who they say.
+    pub(super) fn vouch_for(&self, mut negotiated: Negotiated) -> Negotiated {
+        if matches!(self, Self::Anonymous) {
+            negotiated.peer_chain = None;
+        }
+        negotiated
+    }
 }
 
 /// Puts the application keys in force and turns the handshake into a connection.
@@ -181,8 +191,9 @@ pub(super) fn establish(
     secrets: ApplicationSecrets,
     negotiated: Negotiated,
     _: FinishedVerified,
-    _: Authenticated,
+    authenticated: Authenticated,
 ) -> Connection {
+    let negotiated = authenticated.vouch_for(negotiated);
     let (read, write) = match peer.side() {
         Side::Client => (secrets.server, secrets.client),
         Side::Server => (secrets.client, secrets.server),
@@ -199,4 +210,24 @@ pub(super) fn establish(
         secrets.exporter,
         negotiated,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hooks::{PeerChain, PeerVerified};
+
+    #[test]
+    fn certificates_without_a_proof_are_not_shown() {
+        let negotiated = || Negotiated {
+            peer_chain: Some(PeerChain::new(vec![vec![1].into()]).into()),
+            ..Negotiated::for_test()
+        };
+        let shown = |authenticated: Authenticated| {
+            let negotiated = authenticated.vouch_for(negotiated());
+            negotiated.peer_certificates().len()
+        };
+        assert_eq!(shown(Authenticated::Anonymous), 0);
+        assert_eq!(shown(Authenticated::BySession(PeerVerified::assertion())), 1);
+    }
 }

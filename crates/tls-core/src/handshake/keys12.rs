@@ -107,8 +107,9 @@ pub(super) fn establish12(
     keys: Keys12,
     negotiated: Negotiated,
     _: FinishedVerified,
-    _: Authenticated,
+    authenticated: Authenticated,
 ) -> Connection {
+    let negotiated = authenticated.vouch_for(negotiated);
     let side = peer.side();
     let (input, output) = peer.finish();
     Connection::new(side, input, output, None, None, keys.main, negotiated)

@@ -4,6 +4,7 @@ mod chain;
 mod client;
 mod client12;
 mod client13;
+mod client_auth;
 mod early13;
 mod early_connection;
 mod keys;
@@ -19,6 +20,8 @@ pub use client::{connect, connect_early};
 pub use early_connection::{EarlyConnection, Unfinished};
 pub use server::{accept, accept_early};
 
+#[cfg(test)]
+mod client_auth_tests;
 #[cfg(test)]
 mod server_tests;
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
-use zeroize::Zeroizing;
 
 use super::chain::{unless_failed, verify_session_chain};
+use super::client_auth::{Claim, ClientIdentity, identity_of_session};
 use crate::config::{ClientSettings, ServerSettings};
 use crate::crypto::hash::HashValue;
 use crate::crypto::random::HandshakeRandom;
@@ -21,7 +21,7 @@ use crate::messages::pre_shared_key::{OfferedPsks, PskIdentity};
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, ContentType, ProtocolVersion};
-use crate::session::{ClientSession, ServerSession, SessionState};
+use crate::session::{ClientSession, ServerSession, SessionState, lifetime_left};
 use crate::ticket::{self, Purpose};
 use crate::transcript::Transcript;
 
@@ -181,7 +181,7 @@ pub(super) fn first_binder_hash(
     binder_hash(&Transcript::new(), hello, suite, transcript.buffered()?)
 }
 
-/// The first of the client's tickets that can be resumed. Everything that is wrong with a ticket means a full
+/// The first of the client's tickets that can be resumed, and who the client is then. Everything that is wrong with a ticket means a full
 /// handshake; a wrong binder for a right ticket is an attack (section 4.2.11).
 pub(super) async fn select_psk(
     peer: &mut Peer<'_>,
@@ -190,7 +190,7 @@ pub(super) async fn select_psk(
     suite: &Suite,
     alpn: Option<&[u8]>,
     config: &ServerSettings,
-) -> Result<Option<Resumed>, Error> {
+) -> Result<Option<(Resumed, ClientIdentity)>, Error> {
     let (Some(psks), Some(binder_hash)) = (&hello.extensions.pre_shared_key, binder_hash) else {
         return Ok(None);
     };
@@ -234,7 +234,7 @@ pub(super) async fn select_psk(
             return Err(Misbehaviour::BadBinder.into());
         }
         let allows_early_data = selected == 0 && state.cipher_suite == suite.id;
-        return Ok(Some(Resumed {
+        let resumed = Resumed {
             selected: u16::try_from(selected).unwrap_or(0),
             schedule,
             max_early_data: if allows_early_data {
@@ -243,7 +243,12 @@ pub(super) async fn select_psk(
                 0
             },
             age_difference,
-        }));
+        };
+        let claim = Claim::from(state);
+        drop(session);
+        // Of several tickets it would be the same client: the verifier is not asked more often than once.
+        let identity = identity_of_session(peer, config, claim).await;
+        return Ok(identity.map(|identity| (resumed, identity)));
     }
     Ok(None)
 }
@@ -251,14 +256,15 @@ pub(super) async fn select_psk(
 /// The session in a ticket, or behind it in the store. A hook that fails costs a full handshake.
 async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings) -> Option<ServerSession> {
     let context = Arc::clone(&peer.context);
-    let bytes = match &config.session_store {
+    match &config.session_store {
         Some(store) => {
             // Whatever else a client has is not looked up: a store may be far away.
             if ticket.len() != STORED_ID_LEN {
                 return None;
             }
             let taken = peer.ask("ServerSessionStore", store.take(ticket, &context)).await;
-            unless_failed("ServerSessionStore", taken)?
+            let bytes = unless_failed("ServerSessionStore", taken)?;
+            ServerSession::from_stored_bytes(&bytes).ok()
         }
         None => {
             let id = ticket::key_id(ticket)?;
@@ -266,10 +272,9 @@ async fn open_ticket(peer: &mut Peer<'_>, ticket: &[u8], config: &ServerSettings
                 .ask("TicketKeys", config.ticket_keys.opening_key(id, &context))
                 .await;
             let key = unless_failed("TicketKeys", found)?;
-            ticket::open(Purpose::Ticket, id, &key.secret, ticket)?
+            ServerSession::from_bytes(&ticket::open(Purpose::Ticket, id, &key.secret, ticket)?).ok()
         }
-    };
-    ServerSession::from_bytes(&bytes).ok()
+    }
 }
 
 /// How many tickets this client is given: as many as it asks for, within reason (RFC 9149), else as configured; none
@@ -297,9 +302,17 @@ pub(super) async fn send_new_session_tickets(
     peer: &mut Peer<'_>,
     count: u8,
     negotiated: &Negotiated,
+    identity: &ClientIdentity,
     resumption: &ResumptionSecret,
     config: &ServerSettings,
 ) -> Result<(), Error> {
+    let now = config.common.clock.now_ms();
+    let lifetime = config
+        .session_lifetime
+        .min(lifetime_left(identity.authenticated_at, now));
+    if lifetime == 0 {
+        return Ok(());
+    }
     // One draw is enough for six that are sealed.
     let mut random = HandshakeRandom::new()?;
     for number in 0..count {
@@ -309,14 +322,16 @@ pub(super) async fn send_new_session_tickets(
                 version: ProtocolVersion::TLS13,
                 cipher_suite: negotiated.cipher_suite,
                 secret: resumption.psk(&nonce)?,
-                made_at: config.common.clock.now_ms(),
-                lifetime: config.session_lifetime,
+                made_at: now,
+                authenticated_at: identity.authenticated_at,
+                lifetime,
                 age_add: u32::from_be_bytes(random.take()?),
                 max_early_data: config.max_early_data,
                 alpn: negotiated.alpn.clone(),
                 server_name: negotiated.server_name.clone(),
                 extended_main_secret: false,
-                peer_chain: None,
+                client_was_asked: identity.was_asked,
+                peer_chain: identity.chain(),
                 extra: Vec::new(),
             },
         };
@@ -348,13 +363,15 @@ async fn make_ticket(
     config: &ServerSettings,
 ) -> Option<Vec<u8>> {
     let context = Arc::clone(&peer.context);
-    let bytes: Zeroizing<Vec<u8>> = session.to_bytes();
     match &config.session_store {
         Some(store) => {
             let id = random.take::<STORED_ID_LEN>().ok()?;
             let lifetime = core::time::Duration::from_secs(session.state.lifetime.into());
             let put = peer
-                .ask("ServerSessionStore", store.put(&id, bytes, lifetime, &context))
+                .ask(
+                    "ServerSessionStore",
+                    store.put(&id, session.to_stored_bytes(), lifetime, &context),
+                )
                 .await;
             unless_failed("ServerSessionStore", put.map(Some))?;
             Some(id.to_vec())
@@ -364,7 +381,7 @@ async fn make_ticket(
                 .ask("TicketKeys", config.ticket_keys.sealing_key(&context))
                 .await;
             let key = unless_failed("TicketKeys", key)?;
-            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &bytes, random)
+            ticket::seal(Purpose::Ticket, &key.id, &key.secret, &session.to_bytes(), random)
         }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::chain::unless_failed;
 use super::client::Offer;
+use super::client_auth::{Claim, ClientIdentity, identity_of_session};
 use super::keys12::Keys12;
 use crate::config::{Clock, ServerSettings};
 use crate::crypto::hkdf::Secret;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{self, Suite};
 use crate::error::{Error, Misbehaviour};
-use crate::hooks::{PeerChain, PeerVerified};
+use crate::hooks::PeerVerified;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::server_hello::ServerHello;
 use crate::messages::short_bytes::SessionId;
@@ -19,7 +20,9 @@ use crate::messages::tls12::new_session_ticket::NewSessionTicket;
 use crate::negotiated::Negotiated;
 use crate::peer::Peer;
 use crate::registry::{CipherSuite, ProtocolVersion};
-use crate::session::{ClientSession, ClientSessionParts, ServerSession, SessionState};
+use crate::session::{
+    ClientSession, ClientSessionParts, Inherited, ServerSession, SessionState, lifetime_left,
+};
 use crate::ticket::{self, Purpose};
 
 /// How long a ticket is kept whose server does not say (RFC 5077 section 3.3), in seconds.
@@ -103,8 +106,8 @@ pub(super) fn client_session(
     hello: &ServerHello,
     ticket: Option<NewSessionTicket>,
     negotiated: &Negotiated,
-    chain: Arc<PeerChain>,
     server_name: String,
+    inherited: Inherited,
     clock: &Clock,
 ) -> Option<ClientSession> {
     let (ticket, session_id, lifetime) = match ticket {
@@ -125,14 +128,16 @@ pub(super) fn client_session(
             cipher_suite: negotiated.cipher_suite,
             secret: Secret::from_slice(keys.main_secret())?,
             made_at: clock.now_ms(),
+            authenticated_at: inherited.authenticated_at,
             lifetime,
             age_add: 0,
             max_early_data: 0,
             alpn: negotiated.alpn.clone(),
             server_name: Some(server_name),
             extended_main_secret: hello.extensions.extended_main_secret,
-            peer_chain: Some(chain),
-            extra: Vec::new(),
+            client_was_asked: false,
+            peer_chain: negotiated.peer_chain.clone(),
+            extra: inherited.extra,
         },
         ticket,
         session_id,
@@ -145,6 +150,27 @@ pub(super) fn client_session(
 pub(super) struct Resumed {
     pub(super) session: ServerSession,
     pub(super) suite: &'static Suite,
+    pub(super) identity: ClientIdentity,
+}
+
+impl Resumed {
+    /// Whether to give the client a new ticket (RFC 5077 section 3.3): more than half of the lifetime of the one it
+    /// used is over, and the new one would be good for longer.
+    pub(super) fn renews_ticket(&self, config: &ServerSettings) -> bool {
+        let state = &self.session.state;
+        let now = config.common.clock.now_ms();
+        let left = u64::from(state.lifetime).saturating_sub(state.age(now) / 1000);
+        let is_worth_it = u64::from(ticket_lifetime(&self.identity, config)) > left;
+        config.session_store.is_none() && state.is_past_half(now) && is_worth_it
+    }
+}
+
+/// Seconds that a session may be resumed which is made now.
+fn ticket_lifetime(identity: &ClientIdentity, config: &ServerSettings) -> u32 {
+    let now = config.common.clock.now_ms();
+    config
+        .session_lifetime
+        .min(lifetime_left(identity.authenticated_at, now))
 }
 
 /// The session behind the client's ticket or session id, bound to the name and the protocol (`alpn`, chosen anew) of the
@@ -155,7 +181,7 @@ pub(super) async fn select_session(
     hello: &ClientHello,
     config: &ServerSettings,
     alpn: Option<&[u8]>,
-) -> Result<Option<Resumed>, Error> {
+) -> Result<Option<Box<Resumed>>, Error> {
     let Some(session) = find_session(peer, hello, config).await else {
         return Ok(None);
     };
@@ -178,7 +204,17 @@ pub(super) async fn select_session(
     match (state.extended_main_secret, hello.extensions.extended_main_secret) {
         (true, false) => Err(Misbehaviour::Mismatch("extended_main_secret of the session").into()),
         (false, true) => Ok(None),
-        _ => Ok(Some(Resumed { session, suite })),
+        _ => {
+            let identity = identity_of_session(peer, config, Claim::from(state)).await;
+            // In a box: futures keep what they are given in several places.
+            Ok(identity.map(|identity| {
+                Box::new(Resumed {
+                    session,
+                    suite,
+                    identity,
+                })
+            }))
+        }
     }
 }
 
@@ -191,12 +227,13 @@ async fn find_session(
         return None;
     }
     let context = Arc::clone(&peer.context);
-    let bytes = match &config.session_store {
+    match &config.session_store {
         Some(store) => {
             // Ours all have this length; of others the store need not be asked.
             let id = Some(&*hello.session_id).filter(|id| id.len() == SESSION_ID_LEN)?;
             let found = peer.ask("ServerSessionStore", store.get(id, &context)).await;
-            unless_failed("ServerSessionStore", found)?
+            let bytes = unless_failed("ServerSessionStore", found)?;
+            ServerSession::from_stored_bytes(&bytes).ok()
         }
         None => {
             let sealed = hello
@@ -208,18 +245,13 @@ async fn find_session(
             let found = peer
                 .ask("TicketKeys", config.ticket_keys.opening_key(id, &context))
                 .await;
-            ticket::open(
-                Purpose::Ticket,
-                id,
-                &unless_failed("TicketKeys", found)?.secret,
-                sealed,
-            )?
+            let key = unless_failed("TicketKeys", found)?;
+            ServerSession::from_bytes(&ticket::open(Purpose::Ticket, id, &key.secret, sealed)?).ok()
         }
-    };
-    ServerSession::from_bytes(&bytes).ok()
+    }
 }
 
-/// How a full handshake will make itself resumable: said in the ServerHello, kept in [`keep`].
+/// How a handshake will make itself resumable: said in the ServerHello, kept in [`keep`].
 pub(super) enum Promise {
     Nothing,
     /// A NewSessionTicket will follow.
@@ -253,26 +285,29 @@ pub(super) async fn keep(
     promise: Promise,
     keys: &Keys12,
     negotiated: &Negotiated,
+    identity: &ClientIdentity,
     extended_main_secret: bool,
     config: &ServerSettings,
 ) -> Result<(), Error> {
     let Some(secret) = Secret::from_slice(keys.main_secret()) else {
         return Ok(());
     };
-    let lifetime = config.session_lifetime;
+    let lifetime = ticket_lifetime(identity, config);
     let session = ServerSession {
         state: SessionState {
             version: ProtocolVersion::TLS12,
             cipher_suite: negotiated.cipher_suite,
             secret,
             made_at: config.common.clock.now_ms(),
+            authenticated_at: identity.authenticated_at,
             lifetime,
             age_add: 0,
             max_early_data: 0,
             alpn: negotiated.alpn.clone(),
             server_name: negotiated.server_name.clone(),
             extended_main_secret,
-            peer_chain: None,
+            client_was_asked: identity.was_asked,
+            peer_chain: identity.chain(),
             extra: Vec::new(),
         },
     };
@@ -294,7 +329,7 @@ pub(super) async fn keep(
         }
         (Promise::SessionId(id), Some(store)) => {
             let lifetime = Duration::from_secs(lifetime.into());
-            let put = store.put(&id, session.to_bytes(), lifetime, &context);
+            let put = store.put(&id, session.to_stored_bytes(), lifetime, &context);
             unless_failed(
                 "ServerSessionStore",
                 peer.ask("ServerSessionStore", put).await.map(Some),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::choose_server_certificate;
-use super::keys::Authenticated;
+use super::client_auth::{read_certificate_verify12, read_certificate12, send_certificate_request12};
 use super::keys12::{Keys12, establish12};
 use super::resume12::{Promise, Resumed, keep, select_session};
 use super::server::{choose_alpn, choose_suite};
@@ -51,30 +51,33 @@ async fn resume(
     peer: &mut Peer<'_>,
     hello: &ClientHello,
     config: &ServerSettings,
-    resumed: Resumed,
+    resumed: Box<Resumed>,
     alpn: Option<Vec<u8>>,
 ) -> Result<Connection, Error> {
-    let Resumed { session, suite } = resumed;
+    let renews_ticket = hello.extensions.session_ticket.is_some() && resumed.renews_ticket(config);
+    let suite = resumed.suite;
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
     peer.transcript.start(suite.hash);
-    // The client's own id says that we resume (RFC 5077 section 3.4). No ticket is renewed.
+    // The client's own id says that we resume (RFC 5077 section 3.4).
     let about = HelloParts {
         session_id: hello.session_id,
         suite,
         alpn: alpn.as_deref(),
         certified: None,
-        ticket: false,
+        ticket: renews_ticket,
     };
     let server_random = send_server_hello(peer, hello, &about, &config.common)?;
     let randoms = Randoms {
         client: hello.random,
         server: server_random,
     };
-    let keys = Keys12::resume(&config.common, suite, session.state.secret.as_bytes(), randoms)?;
-    keys.send_finished(peer)?;
-    let finished = keys.read_finished(peer).await?;
-
+    let keys = Keys12::resume(
+        &config.common,
+        suite,
+        resumed.session.state.secret.as_bytes(),
+        randoms,
+    )?;
     let negotiated = Negotiated {
         version: ProtocolVersion::TLS12,
         cipher_suite: suite.id,
@@ -83,17 +86,27 @@ async fn resume(
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         resumed: true,
-        peer_chain: None,
+        peer_chain: resumed.identity.chain(),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
-    Ok(establish12(
-        peer,
-        keys,
-        negotiated,
-        finished,
-        Authenticated::Anonymous,
-    ))
+    if renews_ticket {
+        let extended = resumed.session.state.extended_main_secret;
+        keep(
+            peer,
+            Promise::Ticket,
+            &keys,
+            &negotiated,
+            &resumed.identity,
+            extended,
+            config,
+        )
+        .await?;
+    }
+    keys.send_finished(peer)?;
+    let finished = keys.read_finished(peer).await?;
+    let authenticated = resumed.identity.into_authenticated();
+    Ok(establish12(peer, keys, negotiated, finished, authenticated))
 }
 
 /// Figure 1 of RFC 5246, from the server's ServerHello on.
@@ -114,7 +127,10 @@ async fn full_handshake(
 
     peer.input.set_tls12();
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Refuse);
-    peer.transcript.start(suite.hash);
+    if config.client_auth.is_none() {
+        // Only a CertificateVerify needs the messages themselves.
+        peer.transcript.start(suite.hash);
+    }
     let promise = Promise::new(hello, config)?;
     let about = HelloParts {
         session_id: promise.session_id(),
@@ -127,10 +143,14 @@ async fn full_handshake(
     send_certificate(peer, hello, &certified)?;
     let key_exchange =
         send_server_key_exchange(peer, hello, &server_random, group, &certified, scheme).await?;
+    send_certificate_request12(peer, config)?;
     peer.send(&ServerHelloDone)?;
 
+    let presented = read_certificate12(peer, config).await?;
     let keys =
         read_client_key_exchange(peer, hello, &server_random, suite, &key_exchange, group, config).await?;
+    let identity = read_certificate_verify12(peer, config, presented).await?;
+    peer.transcript.start(suite.hash);
     let finished = keys.read_finished(peer).await?;
 
     let negotiated = Negotiated {
@@ -141,7 +161,7 @@ async fn full_handshake(
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         resumed: false,
-        peer_chain: None,
+        peer_chain: identity.chain(),
         retried: false,
         early_data: EarlyData::NotOffered,
     };
@@ -150,19 +170,15 @@ async fn full_handshake(
         promise,
         &keys,
         &negotiated,
+        &identity,
         hello.extensions.extended_main_secret,
         config,
     )
     .await?;
     keys.send_finished(peer)?;
     peer.flush().await?;
-    Ok(establish12(
-        peer,
-        keys,
-        negotiated,
-        finished,
-        Authenticated::Anonymous,
-    ))
+    let authenticated = identity.into_authenticated();
+    Ok(establish12(peer, keys, negotiated, finished, authenticated))
 }
 
 fn check_client_hello(hello: &ClientHello, config: &ServerSettings) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 //! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
 
 use super::chain::choose_server_certificate;
-use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
+use super::client_auth::{ClientIdentity, read_client13, send_certificate_request13};
+use super::keys::{HandshakeKeys, establish, start_handshake_keys};
 use super::server::{choose_alpn, choose_suite};
 use super::signature::{schemes_for_handshake, send_certificate_verify};
 use super::{early13, psk13};
@@ -42,6 +43,8 @@ pub(super) struct Responded {
     tickets_wanted: u8,
     /// Early data that is under way to us.
     early: Option<early13::Accepted>,
+    /// Of a session; `None` where the client has yet to say who it is.
+    identity: Option<ClientIdentity>,
 }
 
 /// Answers the ClientHello: from the ServerHello, or a HelloRetryRequest, to the server's Finished. Early data is
@@ -65,6 +68,7 @@ pub(super) async fn respond(
     } = retry_if_no_usable_share(peer, hello, first_binders, suite, config).await?;
     let alpn = choose_alpn(&hello, &config.common)?;
     let resumed = psk13::select_psk(peer, &hello, binder_hash, suite, alpn.as_deref(), config).await?;
+    let (resumed, identity) = resumed.unzip();
     let early = match &resumed {
         Some(resumed) if takes_early_data && !retried => {
             early13::admit(peer, &hello, resumed, suite, config).await?
@@ -91,6 +95,7 @@ pub(super) async fn respond(
     let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
     send_encrypted_extensions(peer, &hello, alpn.as_deref(), early.is_some(), tickets_wanted)?;
     if let Some((certified, scheme)) = &chosen {
+        send_certificate_request13(peer, config)?;
         send_certificate(peer, &hello, certified)?;
         send_certificate_verify(peer, Side::Server, certified, *scheme).await?;
     }
@@ -106,7 +111,7 @@ pub(super) async fn respond(
         resumed: was_resumed,
         alpn,
         server_name: hello.server_name().map(str::to_owned),
-        peer_chain: None,
+        peer_chain: identity.as_ref().and_then(ClientIdentity::chain),
         retried,
         early_data: match &early {
             Some(_) => EarlyData::Accepted,
@@ -120,6 +125,7 @@ pub(super) async fn respond(
         negotiated,
         tickets_wanted,
         early,
+        identity,
     })
 }
 
@@ -148,7 +154,7 @@ impl Responded {
     }
 }
 
-/// Waits for the client's Finished.
+/// Waits for the client's Finished, and before it for its certificate where it was asked for one.
 pub(super) async fn finish(
     peer: &mut Peer<'_>,
     responded: Responded,
@@ -157,9 +163,10 @@ pub(super) async fn finish(
     let Responded {
         mut keys,
         secrets,
-        negotiated,
+        mut negotiated,
         tickets_wanted,
         early,
+        identity,
     } = responded;
     let suite = keys.suite;
     let (early_exporter, unread) = match early {
@@ -169,11 +176,17 @@ pub(super) async fn finish(
         }
         None => (None, Vec::new()),
     };
+    let identity = match identity {
+        Some(identity) => identity,
+        None => read_client13(peer, config).await?,
+    };
+    negotiated.peer_chain = identity.chain();
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
     if tickets_wanted > 0 {
         let resumption = keys.into_resumption(peer);
-        psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &resumption, config).await?;
+        psk13::send_new_session_tickets(peer, tickets_wanted, &negotiated, &identity, &resumption, config)
+            .await?;
     }
     let connection = establish(
         peer,
@@ -181,7 +194,7 @@ pub(super) async fn finish(
         secrets,
         *negotiated,
         finished,
-        Authenticated::Anonymous,
+        identity.into_authenticated(),
     );
     Ok(connection.with_early_data(early_exporter, unread))
 }

@@ -5,6 +5,7 @@ use core::task::{Context, Poll, Waker};
 
 use super::accept;
 use super::keys::start_handshake_keys;
+use super::signature::send_certificate_verify;
 use super::tests::{Pipe, certified, links};
 use crate::alert::AlertDescription;
 use crate::config::{Common, ServerConfig};
@@ -12,9 +13,10 @@ use crate::connection::Connection;
 use crate::crypto::key_exchange::KeyExchange;
 use crate::crypto::suites;
 use crate::error::{Error, ErrorKind, Phase, Side};
-use crate::hooks::ConnectionContext;
+use crate::hooks::{CertifiedKey, ConnectionContext};
 use crate::key_schedule::EarlySchedule;
-use crate::messages::certificate::Certificate;
+use crate::messages::certificate::{Certificate, CertificateRef};
+use crate::messages::certificate_request::CertificateRequest;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::client_extensions::ClientExtensions;
 use crate::messages::client_hello::{ClientHello, Compression};
@@ -32,10 +34,16 @@ type A = AlertDescription;
 
 /// What the client sends after the server's flight.
 #[derive(Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Record(ContentType, &'static [u8]),
     EmptyData,
     Finished,
+    /// A handshake message that counts, with its header.
+    Message(&'static [u8]),
+    /// A chain, or the like of one.
+    Certificate(&'static [u8], &'static CertifiedKey),
+    /// A CertificateVerify by this key, as if this side signed.
+    Verify(Side, &'static CertifiedKey),
     /// A record without protection.
     Plain(ContentType, &'static [u8]),
     /// Goes on under the keys of the data, with some of it.
@@ -87,6 +95,9 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
         &secret,
     )?;
     peer.read::<EncryptedExtensions>().await?;
+    if peer.peek(HandshakeType::CERTIFICATE).await? == HandshakeType::CERTIFICATE_REQUEST {
+        peer.read::<CertificateRequest>().await?;
+    }
     peer.read::<Certificate>().await?;
     peer.read::<CertificateVerify>().await?;
     keys.read_finished(peer).await?;
@@ -97,6 +108,23 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
             Step::Record(content_type, content) => peer.output.queue(content_type, content)?,
             Step::EmptyData => peer.output.queue_empty(ContentType::APPLICATION_DATA)?,
             Step::Finished => keys.send_finished(peer)?,
+            Step::Message(message) => peer.send_encoded(message)?,
+            Step::Certificate(context, certified) => {
+                let mut message = Vec::new();
+                let (chain, ocsp, scts) = (certified.chain(), certified.ocsp_response(), None);
+                CertificateRef {
+                    context,
+                    chain,
+                    ocsp,
+                    scts,
+                }
+                .encode_message(&mut message);
+                peer.send_encoded(&message)?;
+            }
+            Step::Verify(signer, certified) => {
+                let scheme = SignatureScheme::ECDSA_SECP256R1_SHA256;
+                send_certificate_verify(peer, signer, certified, scheme).await?;
+            }
             Step::Plain(content_type, content) => {
                 peer.flush().await?;
                 let header = [content_type.0, 3, 3, 0, content.len() as u8];
@@ -116,13 +144,21 @@ async fn follow(peer: &mut Peer<'_>, wire: &Pipe, script: &[Step]) -> Result<(),
 /// The server's result, and the client's error (an alert), if it got one.
 fn run(script: &[Step]) -> (Option<Result<Connection, Error>>, Option<Error>) {
     let config = ServerConfig::builder().certificate(certified()).build().unwrap();
+    run_at(&config, script)
+}
+
+/// The same at this server.
+pub(super) fn run_at(
+    config: &ServerConfig,
+    script: &[Step],
+) -> (Option<Result<Connection, Error>>, Option<Error>) {
     let [mut at_client, mut at_server] = links();
     let wire = at_client.outgoing.clone();
     let mut peer = Peer::new(Side::Client, &mut at_client, ConnectionContext::new());
     let mut client = pin!(follow(&mut peer, &wire, script));
     let mut peer = Peer::new(Side::Server, &mut at_server, ConnectionContext::new());
     let mut server = pin!(async {
-        let result = accept(&mut peer, &config).await;
+        let result = accept(&mut peer, config).await;
         if let Err(error) = &result {
             peer.send_alert(error).await.unwrap();
         }

@@ -202,6 +202,13 @@ pub trait PeerVerifier: fmt::Debug + Send + Sync {
     fn security_domain(&self) -> Option<[u8; 32]> {
         None
     }
+
+    /// The distinguished names (DER of the whole `Name`) of the authorities it trusts, for a server to tell its
+    /// clients when it asks for a certificate (section 4.2.4). Asked once, when the configuration is built. Default:
+    /// none.
+    fn authorities(&self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
 }
 
 /// What a [`PeerVerifier`] has to go by.

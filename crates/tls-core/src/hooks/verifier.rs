@@ -6,21 +6,33 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 
 use super::{Answer, ConnectionContext, ExpectedPeer, PeerVerified, PeerVerifier, VerifyRequest};
+use crate::crypto::hash::sha256;
 use crate::error::CertificateError;
-use crate::verify::{self, RootStore};
+use crate::verify::{self, RevocationLists, RootStore};
 
 /// Verifies chains with webpki (RFC 5280) against trusted roots, and the server's name against the leaf's subject
 /// alternative names (RFC 9525; never the common name).
 #[derive(Clone)]
 pub struct WebPkiVerifier {
     roots: Arc<RootStore>,
+    revocation: Option<Arc<RevocationLists>>,
 }
 
 impl WebPkiVerifier {
     /// Trusts these roots.
     #[must_use]
     pub fn new(roots: impl Into<Arc<RootStore>>) -> Self {
-        Self { roots: roots.into() }
+        Self {
+            roots: roots.into(),
+            revocation: None,
+        }
+    }
+
+    /// Refuses what these lists revoke, and what they do not know. Default: revocation is not looked at.
+    #[must_use]
+    pub fn revocation_lists(mut self, lists: impl Into<Arc<RevocationLists>>) -> Self {
+        self.revocation = Some(lists.into());
+        self
     }
 }
 
@@ -28,6 +40,7 @@ impl fmt::Debug for WebPkiVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebPkiVerifier")
             .field("roots", &self.roots.len())
+            .field("revocation", &self.revocation)
             .finish()
     }
 }
@@ -39,20 +52,32 @@ impl PeerVerifier for WebPkiVerifier {
         _: &'a ConnectionContext,
     ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
         let certificates = &request.chain.certificates;
+        let (roots, revocation) = (&self.roots, self.revocation.as_deref());
         let verified = match request.expected {
-            ExpectedPeer::Server(name) => verify::verify_server(certificates, &self.roots, name, request.now),
-            ExpectedPeer::Client => verify::verify_client(certificates, &self.roots, request.now),
+            ExpectedPeer::Server(name) => {
+                verify::verify_server(certificates, roots, revocation, name, request.now)
+            }
+            ExpectedPeer::Client => verify::verify_client(certificates, roots, revocation, request.now),
         };
         Answer::Now(verified.map(|()| PeerVerified::assertion()))
     }
 
-    /// Of all that [`Self::verify`] depends on only the time is another one.
+    /// Of all that [`Self::verify`] depends on only the time is another one. Revocation lists have times of their own:
+    /// with them every chain is verified again.
     fn still_accepts(&self, request: &VerifyRequest<'_>) -> bool {
-        verify::are_all_valid(&request.chain.certificates, request.now)
+        self.revocation.is_none() && verify::are_all_valid(&request.chain.certificates, request.now)
     }
 
     fn security_domain(&self) -> Option<[u8; 32]> {
-        Some(self.roots.digest())
+        let roots = self.roots.digest();
+        Some(match &self.revocation {
+            Some(lists) => sha256(&[roots, lists.digest()].concat()),
+            None => roots,
+        })
+    }
+
+    fn authorities(&self) -> Vec<Vec<u8>> {
+        self.roots.subjects().collect()
     }
 }
 

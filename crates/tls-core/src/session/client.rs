@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{MAX_EXTRA, MAX_LIFETIME, SessionState, require};
+use super::{CHECKSUM_LEN, MAX_EXTRA, SessionState, lifetime_left, put_checksum, require, without_checksum};
 use crate::registry::{CipherSuite, ProtocolVersion};
 use crate::verify::PeerChain;
 use crate::wire::{BadBytes, Prefixed8, Prefixed16, Problem, Put as _, Reader};
@@ -35,9 +35,11 @@ pub(crate) struct ClientSessionParts {
 }
 
 impl ClientSession {
-    /// A lifetime of more than seven days is cut down to that (section 4.6.1).
+    /// A lifetime that goes on for more than seven days after the full handshake is cut down to that (section 4.6.1).
     pub(crate) fn new(mut parts: ClientSessionParts) -> Self {
-        parts.state.lifetime = parts.state.lifetime.min(MAX_LIFETIME);
+        let state = &mut parts.state;
+        let left = lifetime_left(state.authenticated_at, state.made_at);
+        state.lifetime = state.lifetime.min(left);
         Self(Arc::new(parts))
     }
 
@@ -83,7 +85,15 @@ impl ClientSession {
         self.0.state.made_at
     }
 
-    /// Seconds it may be used for, from when it was received: at most 604,800 (seven days).
+    /// When the peers last authenticated each other with certificates: milliseconds since 1970. A session that was
+    /// received on a resumed connection has this from the one that was resumed.
+    #[must_use]
+    pub fn authenticated_at(&self) -> u64 {
+        self.0.state.authenticated_at
+    }
+
+    /// Seconds it may be used for, from when it was received: at most 604,800 (seven days), and no longer than that
+    /// after [`Self::authenticated_at`].
     #[must_use]
     pub fn lifetime(&self) -> u32 {
         self.0.state.lifetime
@@ -131,7 +141,7 @@ impl ClientSession {
     }
 
     /// Attaches bytes of the user's own, at most 65,535, instead of those it had. They are kept and serialised with
-    /// the session, and never sent.
+    /// the session, handed on to the sessions of connections that resume it, and never sent.
     ///
     /// # Errors
     /// They are too many.
@@ -143,8 +153,9 @@ impl ClientSession {
         Ok(self)
     }
 
-    /// Whether it may no longer be used. `now` is in milliseconds since 1970. A session from further in the future
-    /// than its lifetime has expired too: then a clock was set back.
+    /// Whether it may no longer be used: its lifetime is over, or the full handshake that it comes from is seven days
+    /// ago (section 4.6.1). `now` is in milliseconds since 1970. A session from further in the future than its
+    /// lifetime, or from a handshake more than a minute in the future, has expired too: then a clock was set back.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {
         self.0.state.is_expired(now)
@@ -165,18 +176,20 @@ impl ClientSession {
         let parts = &*self.0;
         let mut out = parts
             .state
-            .begin(MARK, parts.ticket.len() + parts.session_id.len());
+            .begin(MARK, parts.ticket.len() + parts.session_id.len() + CHECKSUM_LEN);
         Prefixed16::new(&mut out).put(&parts.ticket);
         Prefixed8::new(&mut out).put(&parts.session_id);
+        put_checksum(&mut out);
         out
     }
 
-    /// The session that [`Self::to_bytes`] gave, of this or an earlier version of the library.
+    /// The session that [`Self::to_bytes`] gave.
     ///
     /// # Errors
-    /// The bytes are not those of a client's session, or have a form that this version does not know.
+    /// The bytes are not those of a client's session, or not all as they were written, or have a form that this version
+    /// does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadBytes> {
-        let mut reader = Reader::new(NAME, bytes);
+        let mut reader = Reader::new(NAME, without_checksum(NAME, bytes, MARK)?);
         let state = SessionState::decode(&mut reader, MARK)?;
         let is_tls12 = state.version == ProtocolVersion::TLS12;
         let ticket = require(

@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::crypto::hkdf::Secret;
-use crate::crypto::suites;
+use crate::crypto::{hash, suites};
 use crate::registry::{CipherSuite, ProtocolVersion};
 use crate::verify::PeerChain;
 use crate::wire::{BadBytes, Prefixed8, Prefixed16, Prefixed24, Problem, Put, Reader};
@@ -26,22 +26,30 @@ pub(crate) use server::ServerSession;
 /// Seconds that a session may be used for at most: seven days (section 4.6.1).
 pub(crate) const MAX_LIFETIME: u32 = 604_800;
 
+/// Milliseconds by which a session may have begun in the future: the clocks of a fleet differ a little.
+const CLOCK_TOLERANCE: u64 = 60_000;
+
 /// Bytes that a user may attach to a session.
 const MAX_EXTRA: usize = 65_535;
 
 /// The number of the form. A change of the form raises it.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// Bytes of the main secret of TLS 1.2 (RFC 5246 8.1).
 const TLS12_SECRET_LEN: usize = 48;
 
 /// Bytes of everything whose length does not vary, of the longest secret and of all length prefixes.
-const FIXED_LEN: usize = 94;
+const FIXED_LEN: usize = 102;
+
+/// Bytes at the end of a session outside of a ticket, which tell whether the others are as they were written: the
+/// beginning of their SHA-256. It guards against accidents, not against whoever can write: for that seal what is stored.
+const CHECKSUM_LEN: usize = 8;
 
 const HAS_EXTENDED_MAIN_SECRET: u8 = 1;
 const HAS_CHAIN: u8 = 2;
 const HAS_OCSP_RESPONSE: u8 = 4;
 const HAS_SCTS: u8 = 8;
+const CLIENT_WAS_ASKED: u8 = 16;
 
 /// What both sides remember.
 #[derive(Clone, Debug)]
@@ -53,6 +61,8 @@ pub(crate) struct SessionState {
     pub(crate) secret: Secret,
     /// When the ticket came (client) or was made (server): milliseconds since 1970.
     pub(crate) made_at: u64,
+    /// When the chain of resumptions that it comes from began with a full handshake: milliseconds since 1970.
+    pub(crate) authenticated_at: u64,
     /// Seconds it may be used for, at most [`MAX_LIFETIME`].
     pub(crate) lifetime: u32,
     /// What obscures the age of a TLS 1.3 ticket; 0 in TLS 1.2.
@@ -65,6 +75,8 @@ pub(crate) struct SessionState {
     pub(crate) server_name: Option<String>,
     /// TLS 1.2: whether the secret is bound to its handshake (RFC 7627).
     pub(crate) extended_main_secret: bool,
+    /// Server: whether the client was asked for a certificate in that handshake.
+    pub(crate) client_was_asked: bool,
     /// What the peer presented. Shared, since a connection can give many sessions.
     pub(crate) peer_chain: Option<Arc<PeerChain>>,
     /// What the user attached; at most [`MAX_EXTRA`] bytes.
@@ -73,9 +85,17 @@ pub(crate) struct SessionState {
 
 impl SessionState {
     /// Whether it is older than it may be, or that much younger than now: a clock that was set back shall not make
-    /// sessions live for ever.
+    /// sessions live for ever. However new the ticket, the peer's certificate is only looked at again in a full
+    /// handshake, and all secrets come from that: it must not be longer ago than [`MAX_LIFETIME`] (section 4.6.1).
     pub(crate) fn is_expired(&self, now: u64) -> bool {
         now.abs_diff(self.made_at) >= u64::from(self.lifetime) * 1000
+            || lifetime_left(self.authenticated_at, now) == 0
+            || self.authenticated_at > now.saturating_add(CLOCK_TOLERANCE)
+    }
+
+    /// Whether more than half of its lifetime is over.
+    pub(crate) fn is_past_half(&self, now: u64) -> bool {
+        self.age(now) > u64::from(self.lifetime) * 500
     }
 
     /// The age in milliseconds; 0 where the clock was set back.
@@ -114,6 +134,7 @@ impl SessionState {
             (chain.is_some(), HAS_CHAIN),
             (ocsp_response.is_some(), HAS_OCSP_RESPONSE),
             (scts.is_some(), HAS_SCTS),
+            (self.client_was_asked, CLIENT_WAS_ASKED),
         ] {
             flags |= if is_set { flag } else { 0 };
         }
@@ -122,6 +143,7 @@ impl SessionState {
         out.put_u16(self.cipher_suite);
         Prefixed8::new(out).put(self.secret.as_bytes());
         out.put(&self.made_at.to_be_bytes());
+        out.put(&self.authenticated_at.to_be_bytes());
         out.put_u32(self.lifetime);
         out.put_u32(self.age_add);
         out.put_u32(self.max_early_data);
@@ -151,7 +173,7 @@ impl SessionState {
             |found| *found == mark,
         )?;
         require(reader, "form", |reader| reader.u8("form"), |form| *form == FORM)?;
-        let known = HAS_EXTENDED_MAIN_SECRET | HAS_CHAIN | HAS_OCSP_RESPONSE | HAS_SCTS;
+        let known = HAS_EXTENDED_MAIN_SECRET | HAS_CHAIN | HAS_OCSP_RESPONSE | HAS_SCTS | CLIENT_WAS_ASKED;
         let flags = require(
             reader,
             "flags",
@@ -173,6 +195,7 @@ impl SessionState {
         let secret =
             Secret::from_slice(secret).ok_or_else(|| reader.error("secret", Problem::IllegalValue))?;
         let made_at = u64::from_be_bytes(reader.array("made_at")?);
+        let authenticated_at = u64::from_be_bytes(reader.array("authenticated_at")?);
         let lifetime = require(
             reader,
             "lifetime",
@@ -210,16 +233,74 @@ impl SessionState {
             cipher_suite,
             secret,
             made_at,
+            authenticated_at,
             lifetime,
             age_add,
             max_early_data,
             alpn: (!alpn.is_empty()).then(|| alpn.to_vec()),
             server_name: server_name.filter(|name| !name.is_empty()).map(str::to_owned),
             extended_main_secret: flags & HAS_EXTENDED_MAIN_SECRET != 0,
+            client_was_asked: flags & CLIENT_WAS_ASKED != 0,
             peer_chain: chain.map(Arc::new),
             extra,
         })
     }
+}
+
+/// What a session takes over from the one that was resumed.
+#[derive(Clone, Debug)]
+pub(crate) struct Inherited {
+    /// As [`SessionState::authenticated_at`].
+    pub(crate) authenticated_at: u64,
+    /// As [`SessionState::extra`].
+    pub(crate) extra: Vec<u8>,
+}
+
+impl Inherited {
+    /// After a full handshake there is nothing to take over.
+    pub(crate) const fn nothing(now: u64) -> Self {
+        Self {
+            authenticated_at: now,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl SessionState {
+    /// What the sessions of a connection take over that resumes this one.
+    pub(crate) fn inheritance(&self) -> Inherited {
+        Inherited {
+            authenticated_at: self.authenticated_at,
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+/// Seconds until [`MAX_LIFETIME`] has passed since then. Both times in milliseconds since 1970.
+pub(crate) fn lifetime_left(authenticated_at: u64, now: u64) -> u32 {
+    let left = (u64::from(MAX_LIFETIME) * 1000).saturating_sub(now.saturating_sub(authenticated_at));
+    // At most MAX_LIFETIME, and so it fits. What is left counts as a second.
+    u32::try_from(left.div_ceil(1000)).unwrap_or(MAX_LIFETIME)
+}
+
+/// Adds the checksum.
+fn put_checksum(bytes: &mut Vec<u8>) {
+    let checksum = hash::sha256(bytes);
+    bytes.put(checksum.get(..CHECKSUM_LEN).unwrap_or_default());
+}
+
+/// The bytes before the checksum, which must be right. Those of another kind or form are left to [`SessionState::decode`],
+/// since their checksum may be another.
+fn without_checksum<'a>(name: &'static str, bytes: &'a [u8], mark: [u8; 4]) -> Result<&'a [u8], BadBytes> {
+    if bytes.get(..4) != Some(&mark) || bytes.get(4) != Some(&FORM) {
+        return Ok(bytes);
+    }
+    let end = bytes.len().saturating_sub(CHECKSUM_LEN);
+    let (body, checksum) = bytes.split_at_checked(end).unwrap_or_default();
+    if hash::sha256(body).get(..CHECKSUM_LEN) != Some(checksum) {
+        return Err(Reader::new(name, bytes).error("checksum", Problem::IllegalValue));
+    }
+    Ok(body)
 }
 
 /// Reads a field that must fulfil a condition; the error points to where the field starts.

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::SessionState;
+use super::{CHECKSUM_LEN, SessionState, put_checksum, without_checksum};
 use crate::wire::{BadBytes, Reader};
 
 const NAME: &str = "ServerSession";
@@ -23,9 +23,22 @@ impl ServerSession {
         self.state.age(now).abs_diff(age.into())
     }
 
-    /// The session as bytes, the secret included.
+    /// The session as bytes, the secret included, for a ticket, whose seal shows whether they were changed.
     pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         self.state.begin(MARK, 0)
+    }
+
+    /// The same for a store, with a checksum.
+    pub(crate) fn to_stored_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = self.state.begin(MARK, CHECKSUM_LEN);
+        put_checksum(&mut out);
+        out
+    }
+
+    /// # Errors
+    /// As [`Self::from_bytes`]; or the bytes are not all as they were written.
+    pub(crate) fn from_stored_bytes(bytes: &[u8]) -> Result<Self, BadBytes> {
+        Self::from_bytes(without_checksum(NAME, bytes, MARK)?)
     }
 
     /// # Errors

@@ -15,12 +15,14 @@ fn state(version: ProtocolVersion) -> SessionState {
         cipher_suite,
         secret: Secret::from_slice(&vec![0xa5; secret_len]).unwrap(),
         made_at: NOW,
+        authenticated_at: NOW - 1000,
         lifetime: 7200,
         age_add: 0xffff_ff00,
         max_early_data: 16_384,
         alpn: Some(b"h2".to_vec()),
         server_name: Some("example.com".into()),
         extended_main_secret: version == ProtocolVersion::TLS12,
+        client_was_asked: false,
         peer_chain: Some(Arc::new(chain)),
         extra: b"extra".to_vec(),
     }
@@ -64,7 +66,11 @@ fn check(bytes: &[u8], reencode: fn(&[u8]) -> Result<Vec<u8>, BadBytes>) {
     }
     let mut changed = bytes.to_vec();
     changed.push(0);
-    assert_eq!(reencode(&changed).unwrap_err().problem, Problem::TrailingBytes);
+    let error = reencode(&changed).unwrap_err();
+    assert!(
+        error.problem == Problem::TrailingBytes || error.field == "checksum",
+        "{error}"
+    );
     changed.pop();
     for bit in 0..bytes.len() * 8 {
         changed[bit / 8] ^= 1 << (bit % 8);
@@ -100,6 +106,7 @@ fn every_field_survives_the_bytes() {
     assert_eq!(session.version(), ProtocolVersion::TLS12);
     assert_eq!(session.cipher_suite(), expected.cipher_suite);
     assert_eq!((session.received_at(), session.lifetime()), (NOW, 7200));
+    assert_eq!(session.authenticated_at(), NOW - 1000);
     assert_eq!(session.max_early_data(), 16_384);
     assert_eq!(session.alpn(), Some(&b"h2"[..]));
     assert_eq!(session.server_name(), Some("example.com"));
@@ -111,6 +118,14 @@ fn every_field_survives_the_bytes() {
         (&[7; 50][..], &[8; 32][..])
     );
 
+    for client_was_asked in [false, true] {
+        let state = SessionState {
+            client_was_asked,
+            ..bare_state()
+        };
+        let again = ServerSession::from_bytes(&ServerSession { state }.to_bytes()).unwrap();
+        assert_eq!(again.state.client_was_asked, client_was_asked);
+    }
     let bare = ServerSession::from_bytes(&ServerSession { state: bare_state() }.to_bytes()).unwrap();
     assert_eq!((bare.state.alpn, bare.state.server_name), (None, None));
     assert!(bare.state.peer_chain.is_none() && bare.state.extra.is_empty());
@@ -182,6 +197,7 @@ fn what_cannot_be_used_is_refused() {
 fn a_lifetime_is_cut_to_seven_days() {
     let mut parts = client(ProtocolVersion::TLS13).parts().clone();
     parts.state.lifetime = u32::MAX;
+    parts.state.authenticated_at = NOW;
     assert_eq!(ClientSession::new(parts).lifetime(), MAX_LIFETIME);
 }
 
@@ -200,6 +216,50 @@ fn a_session_expires_with_its_lifetime_in_both_directions() {
     ] {
         assert_eq!(session.is_expired(now), is_expired, "{now}");
     }
+}
+
+#[test]
+fn no_ticket_is_good_for_longer_than_seven_days_after_the_full_handshake() {
+    let week = u64::from(MAX_LIFETIME) * 1000;
+    let authenticated = |authenticated_at| SessionState {
+        authenticated_at,
+        ..state(ProtocolVersion::TLS13)
+    };
+    for (authenticated_at, is_expired) in [
+        (NOW - week + 1, false),
+        (NOW - week, true),
+        (0, true),
+        (NOW + CLOCK_TOLERANCE, false),
+        (NOW + CLOCK_TOLERANCE + 1, true),
+        (u64::MAX, true),
+    ] {
+        assert_eq!(
+            authenticated(authenticated_at).is_expired(NOW),
+            is_expired,
+            "{authenticated_at}"
+        );
+    }
+    let parts = ClientSessionParts {
+        state: authenticated(NOW - week + 60_000),
+        ..client(ProtocolVersion::TLS13).parts().clone()
+    };
+    assert_eq!(ClientSession::new(parts).lifetime(), 60, "it says so itself");
+}
+
+#[test]
+fn what_a_session_hands_on_is_when_it_began_and_what_the_user_attached() {
+    let inherited = state(ProtocolVersion::TLS13).inheritance();
+    assert_eq!(
+        (inherited.authenticated_at, &inherited.extra[..]),
+        (NOW - 1000, &b"extra"[..])
+    );
+}
+
+#[test]
+fn half_of_a_lifetime_is_over_after_half_of_it() {
+    let state = state(ProtocolVersion::TLS12);
+    assert!(!state.is_past_half(NOW + 3_600_000) && state.is_past_half(NOW + 3_600_001));
+    assert!(!state.is_past_half(0), "a clock was set back");
 }
 
 #[test]
@@ -249,7 +309,7 @@ fn bytes_with_the_secret_are_never_moved_to_larger_memory() {
             state: state.clone(),
             ..client(version).parts().clone()
         };
-        let room = state.room() + parts.ticket.len() + parts.session_id.len();
+        let room = state.room() + parts.ticket.len() + parts.session_id.len() + CHECKSUM_LEN;
         let bytes = ClientSession::new(parts).to_bytes();
         assert_eq!(bytes.capacity(), room);
         let unused = 48 - state.secret.as_bytes().len();

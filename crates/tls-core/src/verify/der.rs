@@ -1,5 +1,5 @@
 //! What we need of a certificate that webpki keeps to itself: its keyUsage (RFC 5280 section 4.2.1.3) and its validity
-//! (section 4.1.2.5).
+//! (section 4.1.2.5). And the one thing of DER that we write.
 
 use core::ops::RangeInclusive;
 
@@ -25,6 +25,26 @@ pub(super) fn may_sign(certificate: &[u8]) -> Result<bool, CertificateError> {
     key_usage(certificate)
         .map(|usage| usage.is_none_or(|bits| bits & DIGITAL_SIGNATURE != 0))
         .ok_or_else(|| CertificateError::BadEncoding("its extensions cannot be read".into()))
+}
+
+/// A SEQUENCE of this content.
+pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant = length.iter().position(|byte| *byte != 0).unwrap_or(length.len());
+    let length = length.get(significant..).unwrap_or_default();
+    let mut der = Vec::with_capacity(content.len().saturating_add(2 + size_of::<usize>()));
+    der.push(SEQUENCE);
+    match length {
+        [] => der.push(0),
+        [short @ ..0x80] => der.push(*short),
+        long => {
+            // At most eight bytes.
+            der.push(0x80 | long.len() as u8);
+            der.extend_from_slice(long);
+        }
+    }
+    der.extend_from_slice(content);
+    der
 }
 
 /// The first byte of keyUsage, `Some(None)` where there is none, `None` where the DER is broken.
@@ -193,6 +213,16 @@ mod tests {
         ] {
             assert_eq!(time(tag, text.as_bytes()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_sequence_of_any_length_is_read_as_it_was_written() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
+            let der = sequence(&vec![7; length]);
+            let (tag, content, rest) = value(&der).unwrap();
+            assert_eq!((tag, content.len(), rest), (SEQUENCE, length, &[][..]));
+        }
+        assert_eq!(sequence(&[5, 0]), [0x30, 2, 5, 0]);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 mod chain;
 mod der;
 mod own;
+mod revocation;
 mod roots;
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, RevocationOptions};
 
 use crate::crypto::verification::{self, Algorithm};
 use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
@@ -14,6 +15,7 @@ use crate::registry::SignatureScheme;
 
 pub use chain::PeerChain;
 pub(crate) use own::check_own_chain;
+pub use revocation::RevocationLists;
 pub use roots::RootStore;
 
 /// More certificates in one chain than any real one has; webpki bounds the work per path, this bounds the paths.
@@ -23,10 +25,11 @@ pub(crate) const MAX_CHAIN: usize = 10;
 pub(crate) fn verify_server(
     chain: &[CertificateDer<'_>],
     roots: &RootStore,
+    revocation: Option<&RevocationLists>,
     name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<(), CertificateError> {
-    let leaf = verify_path(chain, roots, now, KeyUsage::server_auth())?;
+    let leaf = verify_path(chain, roots, revocation, now, KeyUsage::server_auth())?;
     leaf.verify_is_valid_for_subject_name(name)
         .map_err(|error| from_webpki(error, now))
 }
@@ -35,9 +38,10 @@ pub(crate) fn verify_server(
 pub(crate) fn verify_client(
     chain: &[CertificateDer<'_>],
     roots: &RootStore,
+    revocation: Option<&RevocationLists>,
     now: UnixTime,
 ) -> Result<(), CertificateError> {
-    verify_path(chain, roots, now, KeyUsage::client_auth()).map(|_| ())
+    verify_path(chain, roots, revocation, now, KeyUsage::client_auth()).map(|_| ())
 }
 
 /// Whether now lies within the validity of every certificate: then a chain that was ever accepted for a name leads to
@@ -52,6 +56,7 @@ pub(crate) fn are_all_valid(chain: &[CertificateDer<'_>], now: UnixTime) -> bool
 fn verify_path<'a>(
     chain: &'a [CertificateDer<'_>],
     roots: &RootStore,
+    revocation: Option<&RevocationLists>,
     now: UnixTime,
     usage: KeyUsage,
 ) -> Result<EndEntityCert<'a>, CertificateError> {
@@ -62,16 +67,26 @@ fn verify_path<'a>(
         return Err(CertificateError::ChainTooLong);
     }
     let leaf = EndEntityCert::try_from(leaf).map_err(|error| from_webpki(error, now))?;
-    leaf.verify_for_usage(
-        verification::ALL,
-        roots.anchors(),
-        intermediates,
-        now,
-        usage,
-        None,
-        None,
-    )
-    .map_err(|error| from_webpki(error, now))?;
+    let verify = |options: Option<RevocationOptions<'_>>| {
+        let algorithms = verification::ALL;
+        leaf.verify_for_usage(
+            algorithms,
+            roots.anchors(),
+            intermediates,
+            now,
+            usage,
+            options,
+            None,
+        )
+        .map(|_| ())
+        .map_err(|error| from_webpki(error, now))
+    };
+    match revocation {
+        None => verify(None)?,
+        Some(lists) => lists
+            .with_options(|options| verify(Some(options)))
+            .unwrap_or_else(|| Err(CertificateError::RevocationUnknown("there are no lists".into())))?,
+    }
     Ok(leaf)
 }
 
@@ -193,7 +208,7 @@ mod tests {
         let name = ServerName::try_from("localhost").unwrap();
         for now in [0, from - 1, from, until, until + 1, u64::MAX] {
             let now = UnixTime::since_unix_epoch(core::time::Duration::from_secs(now));
-            let is_accepted = verify_server(&chain, &roots, &name, now).is_ok();
+            let is_accepted = verify_server(&chain, &roots, None, &name, now).is_ok();
             assert_eq!(are_all_valid(&chain, now), is_accepted, "{now:?}");
         }
         let now = UnixTime::since_unix_epoch(core::time::Duration::from_secs(from));
@@ -208,7 +223,8 @@ mod tests {
         let mut roots = RootStore::empty();
         roots.add_der(&leaf).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let verify = |length| verify_server(&vec![leaf.clone(); length], &roots, &name, UnixTime::now());
+        let verify =
+            |length| verify_server(&vec![leaf.clone(); length], &roots, None, &name, UnixTime::now());
         assert_eq!(verify(MAX_CHAIN), Ok(()));
         assert_eq!(verify(MAX_CHAIN + 1), Err(CertificateError::ChainTooLong));
         assert!(verify(0).is_err());

@@ -5,6 +5,7 @@ use core::fmt;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use super::der;
 use crate::crypto::hash::sha256;
 use crate::error::ConfigError;
 
@@ -107,6 +108,12 @@ impl RootStore {
         let mut anchors: Vec<_> = self.anchors.iter().map(anchor_digest).collect();
         anchors.sort_unstable();
         sha256(&anchors.concat())
+    }
+
+    /// The subjects, as DER names.
+    pub(crate) fn subjects(&self) -> impl ExactSizeIterator<Item = Vec<u8>> {
+        // webpki has them without tag and length.
+        self.anchors.iter().map(|anchor| der::sequence(&anchor.subject))
     }
 
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {

@@ -89,11 +89,12 @@ fn session(version: u16, ticket: u16) -> ClientSession {
         0x0304 => (0x1301_u16, 32_u8),
         _ => (0xc02f, 48),
     };
-    let mut bytes = b"TLSc\x01\x00".to_vec();
+    let mut bytes = b"TLSc\x02\x00".to_vec();
     bytes.extend(version.to_be_bytes());
     bytes.extend(suite.to_be_bytes());
     bytes.push(secret_len);
     bytes.extend(vec![0xa5; usize::from(secret_len)]);
+    bytes.extend(now.to_be_bytes());
     bytes.extend(now.to_be_bytes());
     bytes.extend(7200_u32.to_be_bytes());
     // age_add, max_early_data, no ALPN, no name, no extra bytes
@@ -101,7 +102,7 @@ fn session(version: u16, ticket: u16) -> ClientSession {
     bytes.extend([0, 2]);
     bytes.extend(ticket.to_be_bytes());
     bytes.push(0);
-    ClientSession::from_bytes(&bytes).unwrap()
+    tls_tests::session::read(bytes)
 }
 
 fn ticket13(ticket: u16) -> ClientSession {

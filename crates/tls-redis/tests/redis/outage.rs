@@ -176,6 +176,18 @@ async fn a_redis_that_was_killed_and_restarted_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_ping_tells_whether_there_is_an_answer() {
+    let Some(mut server) = RedisServer::reserve() else {
+        return;
+    };
+    let redis = node(&server);
+    assert!(redis.ping().await.is_err());
+    server.run().await;
+    eventually("it answers", async || redis.ping().await.is_ok()).await;
+    assert!(keys(&server).await.is_empty(), "nothing is changed");
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_later_is_found() {
     let Some(mut server) = RedisServer::reserve() else {
         return;

@@ -13,11 +13,12 @@ const HOUR: u64 = 3_600_000;
 pub(super) fn session(version: ProtocolVersion, ticket: u32, now: u64, lifetime: u32) -> ClientSession {
     let is_tls13 = version == ProtocolVersion::TLS13;
     let (suite, secret_len): (u16, u8) = if is_tls13 { (0x1301, 32) } else { (0xc02f, 48) };
-    let mut bytes = b"TLSc\x01\x00".to_vec();
+    let mut bytes = b"TLSc\x02\x00".to_vec();
     bytes.extend(version.0.to_be_bytes());
     bytes.extend(suite.to_be_bytes());
     bytes.push(secret_len);
     bytes.extend(vec![7; secret_len.into()]);
+    bytes.extend(now.to_be_bytes());
     bytes.extend(now.to_be_bytes());
     bytes.extend(lifetime.to_be_bytes());
     // Age, early data, ALPN, server name, extra bytes: nothing.
@@ -25,6 +26,8 @@ pub(super) fn session(version: ProtocolVersion, ticket: u32, now: u64, lifetime:
     bytes.extend([0, 4]);
     bytes.extend(ticket.to_be_bytes());
     bytes.push(0);
+    let checksum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+    bytes.extend(&checksum.as_ref()[..8]);
     ClientSession::from_bytes(&bytes).unwrap()
 }
 

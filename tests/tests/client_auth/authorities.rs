@@ -1,0 +1,103 @@
+//! Whose certificates are welcome.
+
+use super::*;
+use tls_core::{CertificateQuery, CertificateResolver, CertifiedKey, HookError, SignatureScheme};
+use tls_tests::both_versions;
+use tls_tests::pki::Authority;
+
+both_versions!(
+    the_client_is_told_whose_certificates_are_welcome,
+    the_client_is_told_how_to_sign,
+);
+
+/// Presents nothing, and remembers what it was asked.
+#[derive(Debug, Default)]
+struct Asked(Mutex<Vec<Query>>);
+
+/// Schemes and authorities.
+type Query = (Vec<SignatureScheme>, Vec<Vec<u8>>);
+
+impl CertificateResolver for Asked {
+    fn resolve<'a>(
+        &'a self,
+        query: &'a CertificateQuery<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
+        let asked = (query.schemes.to_vec(), query.authorities.to_vec());
+        self.0.lock().unwrap().push(asked);
+        Answer::Now(Ok(None))
+    }
+}
+
+/// What a client is asked by a server with this configuration.
+fn asked(version: ProtocolVersion, server: ServerConfigBuilder) -> Query {
+    let resolver = Arc::new(Asked::default());
+    let client = pair::client()
+        .certificate_resolver(resolver.clone())
+        .only(version);
+    let server = server.only(version).build().unwrap();
+    let outcome = Pair::new(&client.build().unwrap(), &server).run();
+    outcome.established().check(b"data");
+    let asked = resolver.0.lock().unwrap().pop();
+    asked.expect("it was asked")
+}
+
+/// Roots of so many authorities.
+fn many_roots(count: usize) -> RootStore {
+    let root = Authority::new().root_der();
+    let mut roots = RootStore::empty();
+    (0..count).for_each(|_| roots.add_der(&root).unwrap());
+    roots
+}
+
+fn the_client_is_told_whose_certificates_are_welcome(version: ProtocolVersion) {
+    let authorities = |auth| asked(version, pair::server().client_auth(auth)).1;
+    let requested = |roots: RootStore| ClientAuth::requested(Arc::new(WebPkiVerifier::new(roots)));
+
+    let names = authorities(requested(roots()));
+    // The subject of the root as it stands in the certificate.
+    let root = authority().root_der();
+    let name = &names[0];
+    assert_eq!(names.len(), 1);
+    assert_eq!((name[0], usize::from(name[1])), (0x30, name.len() - 2));
+    assert!(root.windows(name.len()).any(|window| window == name));
+    assert!(String::from_utf8_lossy(name).contains("Test root"));
+
+    assert_eq!(authorities(requested(many_roots(64))).len(), 64);
+    assert!(authorities(requested(many_roots(65))).is_empty());
+    let own = vec![vec![0x30, 0], vec![0x30, 2, 5, 0]];
+    assert_eq!(authorities(requested(roots()).authorities(own.clone())), own);
+    assert!(authorities(requested(roots()).authorities([])).is_empty());
+    assert!(authorities(ClientAuth::requested(Told::to(How::Accept))).is_empty());
+}
+
+fn the_client_is_told_how_to_sign(version: ProtocolVersion) {
+    let schemes = [
+        SignatureScheme::RSA_PSS_RSAE_SHA256,
+        SignatureScheme::ECDSA_SECP256R1_SHA256,
+    ];
+    let server = pair::server().signature_schemes(schemes);
+    let server = server.client_auth(ClientAuth::requested(web_pki()));
+    assert_eq!(asked(version, server).0, schemes);
+}
+
+#[test]
+fn kinds_of_keys_that_no_scheme_is_for_are_not_asked_for_in_tls12() {
+    let rsa = [SignatureScheme::RSA_PKCS1_SHA256];
+    // The client drops schemes whose kind of key the request does not name.
+    let server = pair::server().client_auth(ClientAuth::requested(web_pki()));
+    let (schemes, _) = asked(ProtocolVersion::TLS12, server.signature_schemes(rsa));
+    assert_eq!(schemes, rsa);
+}
+
+#[test]
+fn names_that_cannot_be_sent_are_a_configuration_error() {
+    let build = |names: Vec<Vec<u8>>| {
+        let auth = ClientAuth::requested(web_pki()).authorities(names);
+        pair::server().client_auth(auth).build()
+    };
+    assert!(build(vec![vec![7; 59_998]]).is_ok());
+    let error = build(vec![vec![7; 59_999]]).unwrap_err();
+    assert!(error.to_string().contains("60000 bytes"), "{error}");
+    assert!(build(vec![Vec::new()]).is_err());
+}
