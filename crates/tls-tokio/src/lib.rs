@@ -34,7 +34,9 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
-pub use reload::{Reload, ReloadingCertificates, ReloadingCertificatesBuilder};
+pub use reload::{
+    Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,
+};
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};

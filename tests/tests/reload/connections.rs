@@ -22,7 +22,11 @@ both_versions!(async connections_and_sessions_outlive_a_reload);
 
 type Stream = TlsStream<DuplexStream>;
 
-async fn handshake(client: &ClientConfig, server: &ServerConfig, limit: Duration) -> (Stream, Stream) {
+pub(crate) async fn handshake(
+    client: &ClientConfig,
+    server: &ServerConfig,
+    limit: Duration,
+) -> (Stream, Stream) {
     let (ours, theirs) = duplex(16 * 1024);
     let connector = TlsConnector::new(client.clone()).handshake_timeout(Some(limit));
     let acceptor = TlsAcceptor::new(server.clone()).handshake_timeout(Some(limit));
@@ -30,7 +34,8 @@ async fn handshake(client: &ClientConfig, server: &ServerConfig, limit: Duration
     (client.unwrap(), server.unwrap())
 }
 
-async fn greet((client, server): &mut (Stream, Stream)) {
+/// With it come the tickets.
+pub(crate) async fn greet((client, server): &mut (Stream, Stream)) {
     server.write_all(b"hello").await.unwrap();
     server.flush().await.unwrap();
     let mut hello = [0; 5];

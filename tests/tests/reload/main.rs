@@ -12,6 +12,7 @@
 
 mod connections;
 mod files;
+mod trust;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Certificates, keys and trust from files that are replaced while serving.
 
 mod certificates;
+mod verifier;
 mod watch;
 
 use core::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tls_core::ConfigError;
 
 pub use self::certificates::{ReloadingCertificates, ReloadingCertificatesBuilder};
+pub use self::verifier::{ReloadingVerifier, ReloadingVerifierBuilder};
 
 /// How often files are looked at unless the caller says otherwise.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
