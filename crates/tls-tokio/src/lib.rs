@@ -12,12 +12,14 @@
 //! and for shutdown.
 
 mod acceptor;
+mod blocking_key;
 mod connector;
 mod early;
 mod error;
 mod handshake;
 mod info;
 mod link;
+mod reload;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -26,11 +28,15 @@ mod stream;
 mod transfer;
 
 pub use acceptor::TlsAcceptor;
+pub use blocking_key::{BlockingKey, SignBlocking};
 pub use connector::TlsConnector;
 pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use reload::{
+    Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,
+};
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};

@@ -2,6 +2,7 @@
 
 mod chain;
 mod der;
+mod own;
 mod revocation;
 mod roots;
 
@@ -13,6 +14,7 @@ use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
 use crate::registry::SignatureScheme;
 
 pub use chain::PeerChain;
+pub(crate) use own::check_own_chain;
 pub use revocation::RevocationLists;
 pub use roots::RootStore;
 
