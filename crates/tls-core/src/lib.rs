@@ -22,6 +22,7 @@ mod crypto;
 mod drive;
 mod error;
 mod handshake;
+mod hello_data;
 mod hooks;
 mod key_schedule;
 mod key_schedule12;

@@ -7,6 +7,8 @@ mod table;
 
 use core::fmt;
 
+#[cfg(feature = "serde")]
+pub(crate) use self::legacy::name as legacy_suite_name;
 use crate::alert::AlertDescription;
 use crate::registry::{
     CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme,

@@ -406,6 +406,7 @@ mod tests {
                 }),
                 ..ClientExtensions::default()
             },
+            raw: Vec::new(),
         }
     }
 
