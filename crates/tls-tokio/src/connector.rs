@@ -154,7 +154,7 @@ impl TlsConnector {
         server_name: ServerName<'static>,
         mut io: IO,
         early_data: &'d [u8],
-        context: ConnectionContext,
+        mut context: ConnectionContext,
     ) -> Result<(TlsStream<IO>, &'d [u8]), HandshakeFailure<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
@@ -166,12 +166,12 @@ impl TlsConnector {
             server_name: &server_name,
             early_data,
         };
-        match attempt.run(&mut io, Side::Client, context, &handshake).await {
+        match attempt.run(&mut io, Side::Client, &mut context, &handshake).await {
             Ok((connection, accepted)) => {
                 let stream = TlsStream::new(io, connection, attempt.elapsed(), sessions);
                 Ok((stream, early_data.get(accepted..).unwrap_or_default()))
             }
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
 }

@@ -124,7 +124,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> EarlyTlsStream<IO> {
         } = self;
         match attempt.resume(&mut io, early).await {
             Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
 }

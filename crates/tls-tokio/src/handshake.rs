@@ -1,14 +1,17 @@
 //! One handshake on a Tokio stream: under one deadline, and ended so that the peer learns why it failed.
 
+use core::convert::Infallible;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use tls_core::{
-    ClientConfig, Connection, ConnectionContext, EarlyConnection, ErrorKind, Peer, Phase, ServerConfig,
-    ServerName, Side, Unfinished, accept, accept_early, connect_early,
+    AlertDescription, ClientConfig, ClientHello, Connection, ConnectionContext, EarlyConnection, ErrorKind,
+    Peer, PendingAccept, Phase, ServerConfig, ServerName, Side, Unfinished, accept, accept_early,
+    connect_early, read_client_hello,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -72,6 +75,28 @@ impl Handshake for AcceptEarly<'_> {
     }
 }
 
+/// The first stage of a server's.
+pub(crate) struct ReadClientHello;
+
+impl Handshake for ReadClientHello {
+    type Output = PendingAccept;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        read_client_hello(peer).await
+    }
+}
+
+/// A server's that ends before it begins.
+pub(crate) struct Refuse(pub(crate) AlertDescription);
+
+impl Handshake for Refuse {
+    type Output = Infallible;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        Err(peer.refusal(self.0))
+    }
+}
+
 impl Handshake for Unfinished {
     type Output = Connection;
 
@@ -87,9 +112,10 @@ pub(crate) struct Attempt {
     deadline: Option<Instant>,
 }
 
-/// A handshake that did not succeed.
-struct Failed {
+/// A handshake that did not succeed. It is boxed, so that those that do need no room for it.
+pub(crate) struct Failed {
     error: Error,
+    client_hello: Option<Arc<ClientHello>>,
     /// Whether the peer was sent an alert.
     sent_alert: bool,
     until: Option<Instant>,
@@ -126,20 +152,20 @@ impl Attempt {
         })
     }
 
-    /// Runs a handshake to its end, good or bad.
+    /// Runs a handshake to its end, good or bad. The context is lent for its size, and taken.
     pub(crate) async fn run<IO, H>(
         &self,
         io: &mut IO,
         side: Side,
-        context: ConnectionContext,
+        context: &mut ConnectionContext,
         handshake: H,
-    ) -> Result<H::Output, Error>
+    ) -> Result<H::Output, Box<Failed>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
         H: Handshake,
     {
         let mut link = IoLink(&mut *io);
-        let mut peer = Peer::new(side, &mut link, context);
+        let mut peer = Peer::new(side, &mut link, core::mem::take(context));
         let failed = match self.drive(&mut peer, handshake).await {
             Ok(output) => return Ok(output),
             Err(failed) => failed,
@@ -148,8 +174,33 @@ impl Attempt {
         Err(close(io, failed).await)
     }
 
-    /// Goes on with one that waited for its caller.
-    pub(crate) async fn resume<IO>(&self, io: &mut IO, early: EarlyConnection) -> Result<Connection, Error>
+    /// Goes on with one that waited for its caller after the ClientHello.
+    pub(crate) async fn go_on<IO, H>(
+        &self,
+        io: &mut IO,
+        pending: PendingAccept,
+        handshake: H,
+    ) -> Result<H::Output, Box<Failed>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+        H: Handshake,
+    {
+        let mut link = IoLink(&mut *io);
+        let mut peer = pending.resume(&mut link);
+        let failed = match self.drive(&mut peer, handshake).await {
+            Ok(output) => return Ok(output),
+            Err(failed) => failed,
+        };
+        drop(peer);
+        Err(close(io, failed).await)
+    }
+
+    /// Goes on with one that waited for its caller after the server's flight.
+    pub(crate) async fn resume<IO>(
+        &self,
+        io: &mut IO,
+        early: EarlyConnection,
+    ) -> Result<Connection, Box<Failed>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -164,7 +215,7 @@ impl Attempt {
     }
 
     /// Runs a handshake under the deadline, and sends the alert of one that fails.
-    async fn drive<H: Handshake>(&self, peer: &mut Peer<'_>, handshake: H) -> Result<H::Output, Failed> {
+    async fn drive<H: Handshake>(&self, peer: &mut Peer<'_>, handshake: H) -> Result<H::Output, Box<Failed>> {
         let ended = within(self.deadline, pin!(handshake.run(peer))).await;
         let error = match ended {
             Some(Ok(output)) => return Ok(output),
@@ -172,36 +223,34 @@ impl Attempt {
             None => {
                 let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
                 let until = self.deadline;
-                return Err(Failed {
+                return Err(Box::new(Failed {
                     error,
+                    client_hello: peer.client_hello().cloned(),
                     sent_alert: false,
                     until,
-                });
+                }));
             }
         };
         let linger = Instant::now() + LINGER;
         let until = Some(self.deadline.map_or(linger, |deadline| deadline.min(linger)));
         // Whatever goes wrong from here on, the first error is the one to report.
         let sent = within(until, pin!(peer.send_alert(&error))).await;
-        Err(Failed {
+        Err(Box::new(Failed {
             error: error.into(),
+            client_hello: peer.client_hello().cloned(),
             sent_alert: matches!(sent, Some(Ok(true))),
             until,
-        })
+        }))
     }
 }
 
-/// Closes the transport of a failed handshake as far as that needs doing, and returns the error.
-async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Failed) -> Error {
-    let Failed {
-        error,
-        sent_alert,
-        until,
-    } = failed;
-    match &error {
+/// Closes the transport of a failed handshake as far as that needs doing, and returns the failure.
+async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Box<Failed>) -> Box<Failed> {
+    let until = failed.until;
+    match &failed.error {
         // No time is left for anything.
         Error::Timeout(_) => {}
-        _ if sent_alert => {
+        _ if failed.sent_alert => {
             let _ = within(until, pin!(close_lingering(io))).await;
         }
         Error::Tls(error) if matches!(error.kind(), ErrorKind::NotTls { .. }) => {}
@@ -209,13 +258,23 @@ async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Failed) 
             let _ = within(until, pin!(shut_down(io))).await;
         }
     }
-    tracing::debug!(%error, "handshake failed");
-    error
+    let hello = failed.client_hello.as_deref();
+    tracing::debug!(
+        error = %failed.error,
+        server_name = hello.and_then(ClientHello::server_name),
+        ja4 = hello.map(|hello| tracing::field::display(hello.ja4())),
+        "handshake failed"
+    );
+    failed
 }
 
 impl<IO> HandshakeFailure<IO> {
-    pub(crate) fn new(error: Error, io: IO) -> Self {
-        Self { error, io }
+    pub(crate) fn new(failed: Box<Failed>, io: IO) -> Self {
+        Self {
+            error: failed.error,
+            client_hello: failed.client_hello,
+            io,
+        }
     }
 }
 
@@ -256,11 +315,77 @@ async fn close_lingering<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io:
 
 #[cfg(test)]
 mod tests {
+    use core::fmt;
+    use std::sync::Mutex;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
 
     /// Bytes of the future of a handshake in progress: the core's own (at most 2 KiB), and 1.5 KiB for the record layer, a timer, and
     /// the finished stream.
     const MAX_FUTURE: usize = 2048 + 1536;
+
+    /// Keeps the fields of all events as text.
+    #[derive(Clone, Default)]
+    struct Events(Arc<Mutex<String>>);
+
+    impl Visit for Events {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
+        }
+    }
+
+    impl Subscriber for Events {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn the_event_of_a_failure_says_who_it_was() {
+        let events = Events::default();
+        let _guard = tracing::subscriber::set_default(events.clone());
+        let config = ClientConfig::builder()
+            .dangerously_accept_any_certificate()
+            .build()
+            .unwrap();
+        let connector = crate::TlsConnector::new(config);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (client, server) = tokio::join!(
+            connector.connect(ServerName::try_from("unknown.example").unwrap(), ours),
+            async {
+                let pending = crate::PendingAccept::read(theirs, ConnectionContext::new(), None).await;
+                pending.unwrap().refuse(AlertDescription::UNRECOGNIZED_NAME).await
+            }
+        );
+        client.expect_err("refused");
+        let ja4 = server.client_hello().unwrap().ja4();
+        let text = events.0.lock().unwrap().clone();
+        assert!(text.contains(&format!("ja4={ja4}\n")), "{text}");
+        assert!(text.contains("server_name=\"unknown.example\"\n"), "{text}");
+        // The client's own failure has no such fields.
+        assert_eq!(text.matches("handshake failed").count(), 2, "{text}");
+        assert_eq!(text.matches("ja4=").count(), 1, "{text}");
+    }
 
     #[test]
     fn the_future_of_a_handshake_is_small() {
@@ -272,5 +397,17 @@ mod tests {
         let (io, _other) = tokio::io::duplex(1);
         let size = size_of_val(&connector.connect(ServerName::try_from("localhost").unwrap(), io));
         assert!(size <= MAX_FUTURE, "connect takes {size} bytes");
+
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (chain, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+        let certified = tls_core::CertifiedKey::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        let config = ServerConfig::builder().certificate(certified).build().unwrap();
+        let acceptor = crate::TlsAcceptor::new(config);
+        let (io, _other) = tokio::io::duplex(1);
+        let size = size_of_val(&acceptor.accept(io));
+        assert!(size <= MAX_FUTURE, "accept takes {size} bytes");
+        let (io, _other) = tokio::io::duplex(1);
+        let size = size_of_val(&acceptor.read_client_hello(io));
+        assert!(size <= MAX_FUTURE, "read_client_hello takes {size} bytes");
     }
 }

@@ -18,6 +18,7 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod pending;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -31,12 +32,14 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use pending::PendingAccept;
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
-    CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ConfigError, ConnectionContext, EarlyData,
-    NamedGroup, PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig, ServerName, SignatureScheme,
+    AlertDescription, CertificateDer, CertifiedKey, CipherSuite, ClientConfig, ClientHello, ConfigError,
+    ConnectionContext, EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RootStore, ServerConfig,
+    ServerName, SignatureScheme,
 };

@@ -91,6 +91,8 @@ pub enum ErrorKind {
         /// What it said.
         source: HookError,
     },
+    /// We refused the client for a reason of our own, once its ClientHello was there, and told it so by this alert.
+    Refused(AlertDescription),
     /// The transport failed.
     Link(std::io::Error),
     /// The caller asked for something that cannot be done.

@@ -1,5 +1,7 @@
 //! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
 
+use std::sync::Arc;
+
 use super::chain::choose_server_certificate;
 use super::keys::{Authenticated, HandshakeKeys, establish, start_handshake_keys};
 use super::server::{choose_alpn, choose_suite};
@@ -48,7 +50,7 @@ pub(super) struct Responded {
 /// accepted if the caller can take it.
 pub(super) async fn respond(
     peer: &mut Peer<'_>,
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     config: &ServerSettings,
     takes_early_data: bool,
 ) -> Result<Responded, Error> {
@@ -217,7 +219,7 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
 
 /// A ClientHello with a share that we can use.
 struct Answerable {
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     /// What its binders are made over, if it has some.
     binder_hash: Option<HashValue>,
     group: NamedGroup,
@@ -228,7 +230,7 @@ struct Answerable {
 /// for a share of that (section 4.1.4).
 async fn retry_if_no_usable_share(
     peer: &mut Peer<'_>,
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     binder_hash: Option<HashValue>,
     suite: &Suite,
     config: &ServerSettings,
@@ -263,10 +265,11 @@ async fn retry_if_no_usable_share(
     if hello.extensions.early_data {
         peer.input.set_skip_early_data(Some(skipped_early_data(config)));
     }
-    let (second, message) = peer.read_unhashed::<ClientHello>().await?;
-    let second = Box::new(second);
-    let binder_hash = psk13::binder_hash(&peer.transcript, &second, suite, &message);
-    peer.transcript.add(&message);
+    let (mut second, message) = peer.read_unhashed::<ClientHello>().await?;
+    second.raw = message;
+    let second = Arc::new(second);
+    let binder_hash = psk13::binder_hash(&peer.transcript, &second, suite, second.raw());
+    peer.transcript.add(second.raw());
     peer.input.set_skip_early_data(None);
     peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;
