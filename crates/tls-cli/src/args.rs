@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::capture::CaptureArguments;
 use crate::protocol::ProtocolArguments;
 
 /// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Open a TLS connection, show what was negotiated, and join it with stdin and stdout
     Connect(ConnectArguments),
+    /// Accept TLS connections, and write down each ClientHello as a line of JSON
+    Capture(CaptureArguments),
 }
 
 const ENVIRONMENT: &str = "\
@@ -160,7 +163,7 @@ pub(crate) struct ConnectArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<Duration>);
 
-fn seconds(text: &str) -> Result<Limit, String> {
+pub(crate) fn seconds(text: &str) -> Result<Limit, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     let limit = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     Ok(Limit((!limit.is_zero()).then_some(limit)))

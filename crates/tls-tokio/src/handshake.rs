@@ -269,6 +269,7 @@ async fn close<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO, failed: Box<Fail
 }
 
 impl<IO> HandshakeFailure<IO> {
+    #[expect(clippy::boxed_local, reason = "it is boxed where it comes from")]
     pub(crate) fn new(failed: Box<Failed>, io: IO) -> Self {
         Self {
             error: failed.error,
@@ -327,6 +328,11 @@ mod tests {
     /// Bytes of the future of a handshake in progress: the core's own (at most 2 KiB), and 1.5 KiB for the record layer, a timer, and
     /// the finished stream.
     const MAX_FUTURE: usize = 2048 + 1536;
+
+    /// Bytes of the future that this function gives.
+    fn size_of_output<'a, P, F>(_: impl FnOnce(P, &'a ServerConfig) -> F) -> usize {
+        size_of::<F>()
+    }
 
     /// Keeps the fields of all events as text.
     #[derive(Clone, Default)]
@@ -409,5 +415,7 @@ mod tests {
         let (io, _other) = tokio::io::duplex(1);
         let size = size_of_val(&acceptor.read_client_hello(io));
         assert!(size <= MAX_FUTURE, "read_client_hello takes {size} bytes");
+        let size = size_of_output(crate::PendingAccept::<tokio::io::DuplexStream>::accept);
+        assert!(size <= MAX_FUTURE, "PendingAccept::accept takes {size} bytes");
     }
 }

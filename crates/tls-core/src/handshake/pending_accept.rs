@@ -21,7 +21,7 @@ pub async fn read_client_hello(peer: &mut Peer<'_>) -> Result<PendingAccept, Err
             // The message was taken; whoever decides slowly shall not hold a buffer meanwhile.
             peer.input.release_if_empty();
             Ok(PendingAccept {
-                parked: peer.park(),
+                parked: Box::new(peer.park()),
                 client_hello,
             })
         }
@@ -38,7 +38,8 @@ pub async fn read_client_hello(peer: &mut Peer<'_>) -> Result<PendingAccept, Err
 /// - it is dropped, and somebody else goes on with the connection, who needs all bytes that the link gave so far: a link
 ///   that is read for such a server keeps them. They are less than 400 KiB.
 pub struct PendingAccept {
-    parked: Parked,
+    /// Boxed, since it is moved from one future to the next.
+    parked: Box<Parked>,
     client_hello: Arc<ClientHello>,
 }
 

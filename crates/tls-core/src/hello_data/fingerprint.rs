@@ -90,7 +90,7 @@ impl ClientHello {
     fn ja4_version(&self) -> ProtocolVersion {
         let offered = self.supported_versions().iter().copied();
         let best = offered.filter(|version| !is_grease(version.0)).max();
-        best.unwrap_or(self.legacy_version())
+        best.unwrap_or(self.legacy_version)
     }
 
     /// First and last character of the first protocol; of its hexadecimal form where they are not both alphanumeric.
