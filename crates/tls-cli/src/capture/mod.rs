@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: CaptureArguments) -> Result<(), Failure> {
         .protocol
         .server(ServerConfig::builder())
         .certificate(certificate)
-        .alpn(["http/1.1"]);
+        .alpn(["http/1.1", "http/1.0"]);
     if let Some(key_log) = setup::key_log()? {
         builder = builder.key_log(key_log);
     }

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod capture;
 mod connect;
 mod echo;
 mod errors;
