@@ -74,5 +74,5 @@ pub use registry::{
 pub use rustls_pki_types as pki_types;
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 pub use session::ClientSession;
-pub use verify::{RevocationLists, RootStore};
+pub use verify::{CertificateNames, RevocationLists, RootStore};
 pub use zeroize::Zeroizing;
