@@ -20,7 +20,8 @@ use crate::peer::{Link, Parked, Peer};
 /// It does no IO, as the halves of a [`Connection`] do not. [`Self::resume`] goes on with the handshake. Early data
 /// that was not read by then comes first in the connection's reader: the Finished has shown that it was no replay.
 pub struct EarlyConnection {
-    parked: Parked,
+    /// Boxed, since it is moved from one future to the next.
+    parked: Box<Parked>,
     stage: Stage,
     at_eof: bool,
     /// What ended the reading of early data.
@@ -37,7 +38,7 @@ enum Stage {
 impl EarlyConnection {
     pub(super) fn new(peer: &mut Peer<'_>, responded: Responded, config: &ServerConfig) -> Self {
         Self {
-            parked: peer.park(),
+            parked: Box::new(peer.park()),
             stage: Stage::Responded(Box::new(responded), config.clone()),
             at_eof: false,
             failed: None,
@@ -46,7 +47,7 @@ impl EarlyConnection {
 
     pub(super) fn established(peer: &mut Peer<'_>, connection: Connection) -> Self {
         Self {
-            parked: peer.park(),
+            parked: Box::new(peer.park()),
             stage: Stage::Established(Box::new(connection)),
             at_eof: false,
             failed: None,
