@@ -108,7 +108,7 @@ fn bad_pairs() -> Vec<(Pair, &'static str)> {
     vec![
         ((good.0.clone(), identity().key_pem().into()), "does not belong"),
         ((good.0.clone(), b"garbage".to_vec()), "private key"),
-        ((b"garbage".to_vec(), good.1.clone()), "chain is empty"),
+        ((b"garbage".to_vec(), good.1), "chain is empty"),
         ((Vec::new(), Vec::new()), "chain.pem"),
         ((vec![0xff; 4096], vec![0; 4096]), "chain.pem"),
         (pair(&leaf(Validity::Expired)), "it expired"),
