@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::capture::CaptureArguments;
 use crate::protocol::ProtocolArguments;
 use crate::sessions::SessionArguments;
 
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Open a TLS connection, show what was negotiated, and join it with stdin and stdout
     Connect(ConnectArguments),
+    /// Accept TLS connections, and write down each ClientHello as a line of JSON
+    Capture(CaptureArguments),
 }
 
 const ENVIRONMENT: &str = "\

@@ -21,6 +21,7 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod pending;
 mod reload;
 mod session_cache;
 mod session_keeper;
@@ -36,6 +37,7 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use pending::PendingAccept;
 pub use reload::{
     Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,
 };
@@ -45,7 +47,7 @@ pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
-    CertificateDer, CertifiedKey, CipherSuite, ClientAuth, ClientConfig, ConfigError, ConnectionContext,
-    EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists, RootStore, ServerConfig,
-    ServerName, SignatureScheme, WebPkiVerifier,
+    AlertDescription, CertificateDer, CertifiedKey, CipherSuite, ClientAuth, ClientConfig, ClientHello,
+    ConfigError, ConnectionContext, EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists,
+    RootStore, ServerConfig, ServerName, SignatureScheme, WebPkiVerifier,
 };

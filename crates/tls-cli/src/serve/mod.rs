@@ -1,12 +1,12 @@
 //! `tls serve`: accept connections, and show what was negotiated.
 
 mod connection;
-mod development_ca;
+pub(crate) mod development_ca;
 mod early;
 mod echo;
-mod http;
+pub(crate) mod http;
 mod page;
-mod plain;
+pub(crate) mod plain;
 
 use core::time::Duration;
 use std::io;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::setup;
 
 /// When accepting fails, mostly for want of file descriptors, some time helps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOC
 const LOCALHOST6: std::net::IpAddr = std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
 /// A path as a word for a shell.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(is_safe) {
@@ -175,7 +175,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.
-struct StopSignal {
+pub(crate) struct StopSignal {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -184,7 +184,7 @@ struct StopSignal {
 
 impl StopSignal {
     /// Signals count from here on.
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         #[cfg(unix)]
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -195,7 +195,7 @@ impl StopSignal {
         })
     }
 
-    async fn received(#[cfg_attr(not(unix), expect(unused_mut, reason = "no signals"))] mut self) {
+    pub(crate) async fn received(#[cfg_attr(not(unix), expect(unused_mut, reason = "no signals"))] mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

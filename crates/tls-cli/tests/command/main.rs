@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod capture;
 mod client_auth;
 mod connect;
 mod early_data;
