@@ -12,24 +12,31 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tls_core::{
-    AlertDescription, CertifiedKey, ErrorKind, HookError, Phase, ProtocolVersion, ServerConfig,
-    SignatureScheme, SigningKey,
+    AlertDescription, Answer, CertifiedKey, ConnectionContext, ErrorKind, HookError, Phase, PrivateKey,
+    ProtocolVersion, ServerConfig, SignatureScheme, SigningKey,
 };
 use tls_tests::both_versions;
 use tls_tests::pair::{NAME, client, identity, name};
 use tls_tests::pki::{Identity, KeyType};
 use tls_tests::versions::Only;
-use tls_tokio::{BlockingKey, Error, SignBlocking, TlsAcceptor, TlsConnector};
+use tls_tokio::{BlockingKey, DEFAULT_HANDSHAKE_TIMEOUT, Error, SignBlocking, TlsAcceptor, TlsConnector};
 use tokio::io::duplex;
 
-both_versions!(
-    real async many_handshakes_share_a_key_that_signs_two_at_a_time,
-    a_key_that_panics_or_is_another_one_fails_its_handshake_alone,
-    a_key_that_blocks_ends_at_the_deadline_by_name,
-);
+mod in_time {
+    super::both_versions!(
+        real async many_handshakes_share_a_key_that_signs_two_at_a_time,
+        a_key_that_panics_or_is_another_one_fails_its_handshake_alone,
+    );
+    use super::*;
+}
+
+mod too_late {
+    // The paused clock stands still while the key blocks.
+    super::both_versions!(async a_key_that_blocks_ends_at_the_deadline_by_name);
+    use super::*;
+}
 
 /// A key that does something else before it signs.
 struct Key {
@@ -54,19 +61,22 @@ impl SignBlocking for Key {
     }
 }
 
+/// The key of this identity, two signatures at a time.
+fn blocking(identity: &Identity, before: impl Fn() + Send + Sync + 'static) -> BlockingKey {
+    let key = Key {
+        key: SigningKey::from_der(&identity.key()).unwrap(),
+        before: Box::new(before),
+    };
+    BlockingKey::new(Arc::new(key), 2)
+}
+
 /// A server with this identity's chain, and a client of one version.
 fn ends(
     version: ProtocolVersion,
     identity: &Identity,
-    key: &Identity,
-    before: impl Fn() + Send + Sync + 'static,
+    key: Arc<dyn PrivateKey>,
 ) -> (TlsConnector, TlsAcceptor) {
-    let key = Key {
-        key: SigningKey::from_der(&key.key()).unwrap(),
-        before: Box::new(before),
-    };
-    let key = BlockingKey::new(Arc::new(key), 2);
-    let certified = CertifiedKey::new(identity.chain(), Arc::new(key)).unwrap();
+    let certified = CertifiedKey::new(identity.chain(), key).unwrap();
     let server = ServerConfig::builder().certificate(certified).build().unwrap();
     let client = client().only(version).build().unwrap();
     (TlsConnector::new(client), TlsAcceptor::new(server))
@@ -92,9 +102,10 @@ async fn many_handshakes_share_a_key_that_signs_two_at_a_time(version: ProtocolV
     let identity = identity(KeyType::Rsa2048);
     let signed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&signed);
-    let (connector, acceptor) = ends(version, &identity, &identity, move || {
+    let key = blocking(&identity, move || {
         count.fetch_add(1, SeqCst);
     });
+    let (connector, acceptor) = ends(version, &identity, Arc::new(key));
     let handshakes: Vec<_> = (0..32)
         .map(|_| {
             let (connector, acceptor) = (connector.clone(), acceptor.clone());
@@ -131,9 +142,10 @@ fn assert_refused(client: Result<(), Error>, server: Result<(), Error>, why: &st
 async fn a_key_that_panics_or_is_another_one_fails_its_handshake_alone(version: ProtocolVersion) {
     let (good, other) = (identity(KeyType::P256), identity(KeyType::P256));
     let asked = AtomicUsize::new(0);
-    let (connector, acceptor) = ends(version, &good, &good, move || {
+    let key = blocking(&good, move || {
         assert!(asked.fetch_add(1, SeqCst) != 1, "as the test wants it");
     });
+    let (connector, acceptor) = ends(version, &good, Arc::new(key));
     for is_refused in [false, true, false] {
         let (client, server) = meet(&connector, &acceptor).await;
         if is_refused {
@@ -143,24 +155,49 @@ async fn a_key_that_panics_or_is_another_one_fails_its_handshake_alone(version: 
             server.unwrap();
         }
     }
-    let (connector, acceptor) = ends(version, &good, &other, || {});
+    let (connector, acceptor) = ends(version, &good, Arc::new(blocking(&other, || {})));
     let (client, server) = meet(&connector, &acceptor).await;
     assert_refused(client, server, "does not fit the certificate");
 }
 
+/// Counts how often it is asked.
+#[derive(Debug)]
+struct Counted(BlockingKey, Arc<AtomicUsize>);
+
+impl PrivateKey for Counted {
+    fn schemes(&self) -> &[SignatureScheme] {
+        self.0.schemes()
+    }
+
+    fn sign<'a>(
+        &'a self,
+        scheme: SignatureScheme,
+        message: &'a [u8],
+        context: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Vec<u8>, HookError>> {
+        self.1.fetch_add(1, SeqCst);
+        self.0.sign(scheme, message, context)
+    }
+}
+
 async fn a_key_that_blocks_ends_at_the_deadline_by_name(version: ProtocolVersion) {
-    let identity = identity(KeyType::P256);
     let (free, stuck) = channel::<()>();
     let stuck = Mutex::new(stuck);
-    let (connector, acceptor) = ends(version, &identity, &identity, move || {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let identity = identity(KeyType::P256);
+    let key = blocking(&identity, move || {
         let _ = stuck.lock().unwrap().recv();
     });
-    let impatient = acceptor
-        .clone()
-        .handshake_timeout(Some(Duration::from_millis(50)));
+    let (connector, acceptor) = ends(version, &identity, Arc::new(Counted(key, Arc::clone(&asked))));
     // The third does not even get its turn.
-    for _ in 0..3 {
-        let (_, server) = meet(&connector, &impatient).await;
+    for number in 1..=3 {
+        let (connector, acceptor) = (connector.clone(), acceptor.clone());
+        let handshake = tokio::spawn(async move { meet(&connector, &acceptor).await });
+        while asked.load(SeqCst) < number {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(DEFAULT_HANDSHAKE_TIMEOUT).await;
+        let (_, server) = handshake.await.unwrap();
         let Err(Error::Timeout(timed_out)) = server else {
             panic!("it cannot end");
         };

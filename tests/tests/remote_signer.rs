@@ -9,6 +9,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use tls_core::{AlertDescription, ProtocolVersion};
@@ -22,27 +23,29 @@ both_versions!(
     what_another_key_signs_is_not_sent,
 );
 
-/// Of the example, built as these tests are: cargo does not do so for a single test.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let release = profile.ends_with("release").then_some("--release");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = std::process::Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--example", "remote_signer"])
-        .args(release)
-        .output()
-        .unwrap();
-    assert!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    profile.join("examples/remote_signer")
+/// The example, built as these tests are: cargo does not do so for a single test.
+fn example() -> &'static Path {
+    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLE.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).unwrap();
+        let release = profile.ends_with("release").then_some("--release");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--quiet", "--workspace", "--example", "remote_signer"])
+            .args(release)
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        profile.join("examples/remote_signer")
+    })
 }
 
 struct World {
-    example: PathBuf,
     directory: TempDir,
     root: PathBuf,
     identity: IdentityFiles,
@@ -59,7 +62,6 @@ impl World {
                 .write_to(directory.path(), prefix)
         };
         Self {
-            example: example(),
             root: authority.write_root(directory.path()),
             identity: issue("server"),
             other: issue("other"),
@@ -71,7 +73,7 @@ impl World {
         let arguments = arguments
             .into_iter()
             .filter(|argument| !argument.as_os_str().is_empty());
-        Process::spawn(self.example.to_str().unwrap(), arguments)
+        Process::spawn(example().to_str().unwrap(), arguments)
     }
 
     fn socket(&self) -> PathBuf {

@@ -7,6 +7,8 @@
 //!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
+//! - Certificates, keys and trust come from files that may be replaced while serving: [`ReloadingCertificates`],
+//!   [`ReloadingVerifier`]. A key that blocks while it signs is a [`BlockingKey`].
 //!
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
 //! and for shutdown.

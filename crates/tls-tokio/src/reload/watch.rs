@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tls_core::{ConfigError, Zeroizing};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{MIN_INTERVAL, Options, Reload};
 
@@ -164,10 +164,8 @@ where
             .max(MIN_INTERVAL)
             .saturating_sub(self.settle);
         loop {
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = wake.notified() => {}
-            }
+            // Either way it is time to look.
+            let _ = timeout(pause, wake.notified()).await;
             if let Err(error) = self.look().await {
                 tracing::warn!(%error, "files cannot be watched");
             }
