@@ -7,6 +7,7 @@ mod connect;
 mod console;
 mod describe;
 mod failure;
+mod identity;
 mod join;
 mod protocol;
 mod serve;

@@ -124,7 +124,7 @@ mod tests {
     fn a_full_file_is_put_aside_and_the_oldest_goes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
-        let mut output = Output::file(&path, 10, 2).unwrap();
+        let mut output = Output::file(&path, 10, 3).unwrap();
         for line in ["1111\n", "2222\n", "3333\n"] {
             output.write_line(line).unwrap();
         }
@@ -141,9 +141,18 @@ mod tests {
             named(&[
                 ("a", "another long one\n"),
                 ("a.1", "4\n5\n"),
-                ("a.2", "a long line\n")
+                ("a.2", "a long line\n"),
+                ("a.3", "3333\n"),
             ])
         );
+    }
+
+    #[test]
+    fn no_empty_file_is_put_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut output = Output::file(&directory.path().join("a"), 4, 3).unwrap();
+        output.write_line("a long line\n").unwrap();
+        assert_eq!(files(directory.path()), named(&[("a", "a long line\n")]));
     }
 
     #[test]

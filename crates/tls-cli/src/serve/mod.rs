@@ -14,7 +14,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tls_tokio::{ClientAuth, ServerConfig, TlsAcceptor, WebPkiVerifier};
+use tls_tokio::tls_core::{CertificateResolver, MemoryCertificates};
+use tls_tokio::{ServerConfig, TlsAcceptor};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -47,8 +48,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
     let stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    let given = setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())?;
-    let client_auth = client_auth(&arguments)?;
+    let given = arguments.identity.certificates().await?;
+    let client_auth = arguments.identity.client_auth().await?;
     let listen = &arguments.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -56,11 +57,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let (address, listener) =
         listener.map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
 
-    let (certificate, ca) = match given {
-        Some(certificate) => (certificate, None),
+    let (certificates, ca) = match given {
+        Some(certificates) => (certificates, None),
         None => {
-            let ca = DevelopmentCa::make(arguments.ca_out, address.ip(), address.port())?;
-            (ca.leaf().clone(), Some(ca))
+            let ca = DevelopmentCa::make(arguments.identity.ca_out, address.ip(), address.port())?;
+            let leaf: Arc<dyn CertificateResolver> = Arc::new(MemoryCertificates::new([ca.leaf().clone()]));
+            (leaf, Some(ca))
         }
     };
     let default_alpn: &[&str] = match mode {
@@ -70,7 +72,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mut builder = arguments
         .protocol
         .server(ServerConfig::builder())
-        .certificate(certificate)
+        .certificate_resolver(certificates)
         .alpn(setup::protocols(arguments.alpn, default_alpn));
     let takes_early_data = arguments.sessions.early_data > 0;
     builder = arguments.sessions.server(builder)?;
@@ -95,18 +97,6 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
             Ok(())
         }
     }
-}
-
-/// Whether clients are asked for a certificate, and may have none.
-fn client_auth(arguments: &ServeArguments) -> Result<Option<ClientAuth>, Failure> {
-    let Some(path) = &arguments.client_ca else {
-        return Ok(None);
-    };
-    let verifier = Arc::new(WebPkiVerifier::new(setup::roots(path)?));
-    Ok(Some(match arguments.require_client_cert {
-        true => ClientAuth::required(verifier),
-        false => ClientAuth::requested(verifier),
-    }))
 }
 
 /// Accepts for ever, or once. Each connection has its own task; they end with this future.

@@ -18,5 +18,6 @@ mod lifetime;
 mod peers;
 mod protocol;
 mod redis;
+mod reload;
 mod resume;
 mod support;

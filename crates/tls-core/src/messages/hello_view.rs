@@ -32,7 +32,8 @@ impl ClientHello {
     }
 
     /// The whole handshake message as it was received, with its header of four bytes (section 4) and without those of
-    /// the records that it came in. Of two, after a HelloRetryRequest, hooks and failures have the first.
+    /// the records that it came in. Kept on a server until the handshake ends. After a HelloRetryRequest there are two
+    /// messages: certificate resolvers see the second, selectors of a configuration and failures have the first.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw
