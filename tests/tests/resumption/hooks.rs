@@ -25,7 +25,8 @@ impl Store {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             answering: Answering::new(How::Now),
-            inner: MemorySessionStore::new(100),
+            // Never full, not even one of its shards: whatever was put is there.
+            inner: MemorySessionStore::new(100_000),
         })
     }
 }
