@@ -1,13 +1,16 @@
 //! Whose certificates are welcome.
 
 use super::*;
+use tls_core::MemoryCertificates;
 use tls_core::{CertificateQuery, CertificateResolver, CertifiedKey, HookError, SignatureScheme};
 use tls_tests::both_versions;
-use tls_tests::pki::Authority;
+use tls_tests::pair::certified;
+use tls_tests::pki::{Authority, Identity};
 
 both_versions!(
     the_client_is_told_whose_certificates_are_welcome,
     the_client_is_told_how_to_sign,
+    a_client_chooses_by_the_authorities_it_is_told,
 );
 
 /// Presents nothing, and remembers what it was asked.
@@ -100,4 +103,37 @@ fn names_that_cannot_be_sent_are_a_configuration_error() {
     let error = build(vec![vec![7; 59_999]]).unwrap_err();
     assert!(error.to_string().contains("60000 bytes"), "{error}");
     assert!(build(vec![Vec::new()]).is_err());
+}
+
+/// Of several certificates a client presents one that the server's authorities issued, and none if there is none; of one
+/// alone it makes no such choice.
+fn a_client_chooses_by_the_authorities_it_is_told(version: ProtocolVersion) {
+    let (ours, other) = (authority(), Authority::new());
+    let leaf = Leaf::new(KeyType::P256, &["client.test"]).client();
+    let [first, second] = [other.issue(&leaf), ours.issue(&leaf)];
+    let presented = |identities: &[&Identity], auth: ClientAuth| {
+        let certificates = identities.iter().map(|identity| certified(identity));
+        let resolver = Arc::new(MemoryCertificates::new(certificates));
+        let client = pair::client()
+            .certificate_resolver(resolver)
+            .only(version)
+            .build()
+            .unwrap();
+        let server = pair::server().client_auth(auth).build().unwrap();
+        let ends = Pair::new(&client, &server).run().established();
+        ends.server.negotiated().peer_certificates().first().cloned()
+    };
+    let leaf_of = |identity: &Identity| Some(identity.chain()[0].clone());
+    let anybody = || ClientAuth::requested(Told::to(How::Accept));
+    let known = || ClientAuth::requested(web_pki());
+    assert_eq!(presented(&[&first, &second], known()), leaf_of(&second));
+    assert_eq!(
+        presented(&[&first, &second], anybody()),
+        leaf_of(&first),
+        "no authority is named"
+    );
+    let strangers = anybody().authorities([b"\x30\x00".to_vec()]);
+    assert_eq!(presented(&[&first, &second], strangers), None);
+    let strangers = anybody().authorities([b"\x30\x00".to_vec()]);
+    assert_eq!(presented(&[&first], strangers), leaf_of(&first));
 }

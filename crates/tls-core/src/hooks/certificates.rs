@@ -124,6 +124,15 @@ impl CertifiedKey {
         self.scts.as_deref()
     }
 
+    /// Whether one of these authorities, by their names in DER, has issued a certificate of the chain (section 4.4.2.2).
+    fn is_issued_by_any(&self, authorities: &[Vec<u8>]) -> bool {
+        let mut issuers = self
+            .chain
+            .iter()
+            .filter_map(|certificate| verify::issuer(certificate));
+        issuers.any(|issuer| authorities.iter().any(|authority| *authority == issuer))
+    }
+
     /// The first of the key's schemes that the peer accepts too.
     pub(crate) fn choose_scheme(&self, theirs: &[SignatureScheme]) -> Option<SignatureScheme> {
         self.key
@@ -167,6 +176,9 @@ impl PrivateKey for SigningKey {
 ///
 /// An exact name goes before a wildcard (which stands for one label), and both before the default: the chains in the
 /// order they were given, for clients that name no server or one unknown here. [`Self::strict`] refuses those.
+///
+/// A peer that names the authorities it trusts (section 4.2.4) gets the first chain that one of them issued. If there is
+/// none, a client presents nothing, unless it has one chain alone; a server presents what it would have otherwise.
 #[derive(Debug)]
 pub struct MemoryCertificates {
     index: RwLock<Arc<Index>>,
@@ -216,7 +228,15 @@ impl MemoryCertificates {
         }
         let named = [exact, wildcard].into_iter().flatten().flatten();
         let default = index.all.iter().filter(|_| !self.strict);
-        Ok(named.chain(default).find(fits).cloned())
+        let mut fitting = named.chain(default).filter(fits);
+        if query.authorities.is_empty() {
+            return Ok(fitting.next().cloned());
+        }
+        let first = fitting.clone().next();
+        let known = fitting.find(|certified| certified.is_issued_by_any(query.authorities));
+        // A server has to present something, and whoever has one certificate alone has it for all who ask.
+        let fallback = first.filter(|_| query.client_hello.is_some() || index.all.len() == 1);
+        Ok(known.or(fallback).cloned())
     }
 }
 

@@ -104,14 +104,26 @@ pub(super) fn subject(certificate: &[u8]) -> Option<&[u8]> {
     Some(subject)
 }
 
-/// The fields of a certificate from its validity on.
-fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+/// The name of the issuer, DER.
+pub(super) fn issuer(certificate: &[u8]) -> Option<&[u8]> {
+    let issuer = from_issuer(certificate)?;
+    let (_, _, validity) = value(issuer).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    issuer.get(..issuer.len().checked_sub(validity.len())?)
+}
+
+/// The fields of a certificate from its issuer on.
+fn from_issuer(certificate: &[u8]) -> Option<&[u8]> {
     let fields = fields(certificate)?;
     let (tag, _, after_first) = value(fields)?;
     let serial_number = if tag == VERSION { after_first } else { fields };
     let (_, _, signature) = value(serial_number)?;
     let (_, _, issuer) = value(signature)?;
-    let (_, _, validity) = value(issuer)?;
+    Some(issuer)
+}
+
+/// The same from its validity on.
+fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, _, validity) = value(from_issuer(certificate)?)?;
     Some(validity)
 }
 
