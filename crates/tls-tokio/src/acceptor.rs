@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use tls_core::{ConnectionContext, Peer, ServerConfig, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use crate::early::EarlyTlsStream;
 use crate::error::HandshakeFailure;
@@ -13,7 +14,7 @@ use crate::stream::TlsStream;
 /// Accepts TLS on streams that are connected already. Cheap to clone.
 ///
 /// Spawn a task for each accepted stream: a handshake that is awaited in the accept loop lets one slow client hold
-/// up all others.
+/// up all others. [`TlsListener`](crate::TlsListener) does that, and more that a server needs.
 ///
 /// ```no_run
 /// use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
@@ -39,6 +40,7 @@ use crate::stream::TlsStream;
 pub struct TlsAcceptor {
     config: ServerConfig,
     handshake_timeout: Option<Duration>,
+    stop: Option<CancellationToken>,
 }
 
 impl TlsAcceptor {
@@ -48,6 +50,7 @@ impl TlsAcceptor {
         Self {
             config,
             handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
+            stop: None,
         }
     }
 
@@ -56,6 +59,17 @@ impl TlsAcceptor {
     pub fn handshake_timeout(mut self, limit: Option<Duration>) -> Self {
         self.handshake_timeout = limit;
         self
+    }
+
+    /// Handshakes end, with an attempt at an alert and [`Error::Stopped`](crate::Error::Stopped), when this is cancelled.
+    pub(crate) fn stopped_by(mut self, stop: CancellationToken) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// How long a handshake may take.
+    pub(crate) const fn time_limit(&self) -> Option<Duration> {
+        self.handshake_timeout
     }
 
     /// The configuration.
@@ -89,7 +103,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout);
+        let attempt = Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone());
         let handshake = Accept(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)
@@ -128,7 +142,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout);
+        let attempt = Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone());
         let handshake = AcceptEarly(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)

@@ -1,6 +1,6 @@
 //! One handshake on a Tokio stream: under one deadline, and ended so that the peer learns why it failed.
 
-use core::future::{Future, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
@@ -12,6 +12,7 @@ use tls_core::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, HandshakeFailure, HandshakeTimeout};
 use crate::link::IoLink;
@@ -81,10 +82,12 @@ impl Handshake for Unfinished {
 }
 
 /// The time of one handshake, in all its parts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     started: Instant,
     deadline: Option<Instant>,
+    /// Ends the handshake at once when it is cancelled: the server does not want it any more.
+    stop: Option<CancellationToken>,
 }
 
 impl Attempt {
@@ -94,7 +97,14 @@ impl Attempt {
         Self {
             started,
             deadline: limit.and_then(|limit| started.checked_add(limit)),
+            stop: None,
         }
+    }
+
+    /// The same, also over when this is cancelled.
+    pub(crate) fn stopped_by(mut self, stop: Option<CancellationToken>) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// When it must be over, if ever.
@@ -118,6 +128,14 @@ impl Attempt {
         })
     }
 
+    /// Ends when the handshake is to be given up, if ever.
+    async fn stopped(&self) {
+        match &self.stop {
+            Some(stop) => stop.cancelled().await,
+            None => pending().await,
+        }
+    }
+
     /// Runs a handshake to its end, good or bad, on a peer that is made of the link or has been parked. (One function for
     /// both, and no other between them and the core: each would store the connection once more.)
     pub(crate) async fn run<IO, H>(
@@ -132,18 +150,33 @@ impl Attempt {
         let mut link = IoLink(&mut *io);
         let (mut peer, handshake) = start(&mut link);
         let ended = {
-            let handshake = pin!(handshake.run(&mut peer));
-            match within(self.deadline, handshake).await {
-                Some(Ok(output)) => return Ok(output),
-                Some(Err(error)) => Some(error),
-                None => None,
-            }
+            let mut handshake = pin!(handshake.run(&mut peer));
+            let mut stopped = pin!(self.stopped());
+            let either = pin!(poll_fn(|cx| match handshake.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Ended::ByItself(ended)),
+                Poll::Pending => stopped.as_mut().poll(cx).map(|()| Ended::Stopped),
+            }));
+            within(self.deadline, either).await.unwrap_or(Ended::TooLate)
         };
-        let Some(error) = ended else {
-            // No time is left to say anything to anybody.
-            let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
-            tracing::debug!(%error, "handshake failed");
-            return Err(error);
+        let error = match ended {
+            Ended::ByItself(Ok(output)) => return Ok(output),
+            Ended::ByItself(Err(error)) => error,
+            Ended::TooLate => {
+                // No time is left to say anything to anybody.
+                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
+                tracing::debug!(%error, "handshake failed");
+                return Err(error);
+            }
+            Ended::Stopped => {
+                // The peer gets an alert if the transport takes it now; nothing waits for that.
+                let error = tls_core::Error::hook("TlsListener", "the server stops".into());
+                let now = Some(Instant::now());
+                let _ = within(now, pin!(peer.send_alert(&error))).await;
+                drop(peer);
+                let _ = within(now, pin!(shut_down(io))).await;
+                tracing::debug!("handshake given up: the server stops");
+                return Err(Error::Stopped);
+            }
         };
 
         let linger = Instant::now() + LINGER;
@@ -159,6 +192,13 @@ impl Attempt {
         tracing::debug!(%error, "handshake failed");
         Err(error.into())
     }
+}
+
+/// How a handshake ended.
+enum Ended<T> {
+    ByItself(Result<T, tls_core::Error>),
+    TooLate,
+    Stopped,
 }
 
 impl<IO> HandshakeFailure<IO> {

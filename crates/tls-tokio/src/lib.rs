@@ -5,6 +5,7 @@
 //! - A handshake that fails sends its alert and sees to it that it arrives; the failure carries the transport.
 //! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
 //!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
+//! - [`TlsListener`] runs the handshakes of a server beside its accept loop, within limits, and drains it at the end.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
 //!
@@ -18,6 +19,7 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod listener;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -31,6 +33,10 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use listener::{
+    Accepted, Counts, DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_WAITING, Drained,
+    Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
+};
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};
