@@ -10,6 +10,7 @@
     reason = "helpers of tests: a panic is a failed test, and nothing here is linked into the libraries"
 )]
 
+pub mod chromium;
 pub mod command;
 pub mod counting;
 pub mod hello;

@@ -14,13 +14,13 @@ use std::task::Poll;
 
 use tls_core::{
     AlertDescription, Answer, CertificateError, CertificateQuery, CertificateResolver, CertifiedKey,
-    ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind, ExpectedPeer, HookError,
-    PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ProtocolVersion, ServerConfig, Side,
-    SignatureScheme, SigningKey, VerifyRequest,
+    ClientAuth, ClientConfig, ClientHello, ConfigSelector, ConnectionContext, Driver, ErrorKind,
+    ExpectedPeer, HookError, PeerVerified, PeerVerifier, Phase, PrivateKey, Progress, ProtocolVersion,
+    ServerConfig, Side, SignatureScheme, SigningKey, VerifyRequest,
 };
 use tls_tests::both_versions;
-use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
-use tls_tests::pki::KeyType;
+use tls_tests::pair::{NAME, Pair, authority, certified, client, identity, name, roots, server};
+use tls_tests::pki::{KeyType, Leaf};
 use tls_tests::versions::Only;
 
 type A = AlertDescription;
@@ -30,7 +30,7 @@ both_versions!(
     a_hook_that_refuses_is_named_and_its_alert_is_sent,
     a_hook_that_never_answers_is_dropped_with_the_handshake,
     nothing_is_sent_while_a_server_hook_has_not_answered,
-    a_wrong_signature_of_an_external_key_never_leaves_the_server,
+    a_wrong_signature_of_an_external_key_is_never_sent,
     a_resolver_that_has_nothing_is_a_handshake_failure,
 );
 
@@ -59,6 +59,7 @@ struct Seen {
 #[derive(Clone, Debug)]
 struct Hook {
     how: How,
+    side: Side,
     seen: Arc<Seen>,
     /// The configuration or key it gives in the end.
     config: Option<ServerConfig>,
@@ -75,9 +76,10 @@ impl Drop for SeesDrop<'_> {
 }
 
 impl Hook {
-    fn new(how: How) -> Self {
+    fn new(side: Side, how: How) -> Self {
         Self {
             how,
+            side,
             seen: Arc::default(),
             config: None,
             certified: None,
@@ -140,14 +142,16 @@ impl CertificateResolver for Hook {
         query: &'a CertificateQuery<'a>,
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
-        assert_eq!(query.server_name, Some(NAME));
-        // Those of PKCS #1 may sign handshakes of TLS 1.2 only.
-        assert_eq!(
-            query.schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256),
-            query
-                .client_hello
-                .is_some_and(|hello| !hello.supported_versions().contains(&ProtocolVersion::TLS13))
-        );
+        let wanted = (self.side == Side::Server).then_some(NAME);
+        assert_eq!(query.server_name, wanted);
+        assert_eq!(query.client_hello.is_some(), self.side == Side::Server);
+        if let Some(hello) = query.client_hello {
+            // Those of PKCS #1 may sign handshakes of TLS 1.2 only.
+            assert_eq!(
+                query.schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256),
+                !hello.supported_versions().contains(&ProtocolVersion::TLS13)
+            );
+        }
         self.answer(context, || self.certified.clone(), no)
     }
 }
@@ -181,7 +185,11 @@ impl PeerVerifier for Hook {
         request: &'a VerifyRequest<'a>,
         context: &'a ConnectionContext,
     ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
-        assert!(matches!(request.expected, ExpectedPeer::Server(wanted) if *wanted == name(NAME)));
+        match (self.side, request.expected) {
+            (Side::Client, ExpectedPeer::Server(wanted)) => assert_eq!(*wanted, name(NAME)),
+            (Side::Server, ExpectedPeer::Client) => {}
+            (_, other) => panic!("{other:?}"),
+        }
         assert_eq!(request.chain.certificates.len(), 2);
         self.answer(context, PeerVerified::assertion, || {
             CertificateError::Policy("the hook says no".into())
@@ -189,50 +197,73 @@ impl PeerVerifier for Hook {
     }
 }
 
-/// Client and server with one hook that behaves so, by the hook's name.
-fn with_hook(version: ProtocolVersion, hook: &str, how: How) -> (ClientConfig, ServerConfig, Arc<Seen>) {
-    let identity = identity(KeyType::P256);
-    let mut it = Hook::new(how);
+/// Client and server with this hook, which behaves so, on one side. If that concerns the client's certificate the server
+/// asks for it.
+fn with_hook(
+    version: ProtocolVersion,
+    (hook, side): (&str, Side),
+    how: How,
+) -> (ClientConfig, ServerConfig, Arc<Seen>) {
+    let identity = match side {
+        Side::Server => identity(KeyType::P256),
+        Side::Client => authority().issue(&Leaf::new(KeyType::P256, &["client.test"]).client()),
+    };
+    let mut it = Hook::new(side, how);
     let seen = Arc::clone(&it.seen);
-    let mut at_client = client();
-    let at_server = match hook {
-        "ConfigSelector" => {
+    let (mut at_client, mut at_server) = (client(), server());
+    match (hook, side) {
+        ("ConfigSelector", _) => {
             it.config = Some(server().alpn(["chosen"]).build().unwrap());
-            ServerConfig::builder().config_selector(Arc::new(it)).build()
+            at_server = ServerConfig::builder().config_selector(Arc::new(it));
         }
-        "CertificateResolver" => {
+        ("CertificateResolver", Side::Server) => {
             it.certified = Some(Arc::new(certified(&identity)));
-            ServerConfig::builder().certificate_resolver(Arc::new(it)).build()
+            at_server = ServerConfig::builder().certificate_resolver(Arc::new(it));
         }
-        "PrivateKey" => {
+        ("CertificateResolver", Side::Client) => {
+            it.certified = Some(Arc::new(certified(&identity)));
+            at_client = at_client.certificate_resolver(Arc::new(it));
+            at_server = at_server.client_roots(roots());
+        }
+        ("PrivateKey", _) => {
             it.key = Some(Arc::new(SigningKey::from_der(&identity.key()).unwrap()));
             let certified = CertifiedKey::new(identity.chain(), Arc::new(it)).unwrap();
-            ServerConfig::builder().certificate(certified).build()
+            match side {
+                Side::Server => at_server = ServerConfig::builder().certificate(certified),
+                Side::Client => {
+                    at_client = at_client.certificate(certified);
+                    at_server = at_server.client_roots(roots());
+                }
+            }
         }
-        "PeerVerifier" => {
-            at_client = ClientConfig::builder().verifier(Arc::new(it));
-            server().build()
+        ("PeerVerifier", Side::Client) => at_client = ClientConfig::builder().verifier(Arc::new(it)),
+        ("PeerVerifier", Side::Server) => {
+            at_client = at_client.certificate(certified(&identity));
+            at_server = at_server.client_auth(ClientAuth::required(Arc::new(it)));
         }
-        other => panic!("{other}"),
-    };
+        other => panic!("{other:?}"),
+    }
     (
         at_client.alpn(["chosen"]).only(version).build().unwrap(),
-        at_server.unwrap(),
+        at_server.build().unwrap(),
         seen,
     )
 }
 
-const HOOKS: [(&str, Side); 4] = [
+const HOOKS: [(&str, Side); 7] = [
     ("ConfigSelector", Side::Server),
     ("CertificateResolver", Side::Server),
+    ("CertificateResolver", Side::Client),
     ("PrivateKey", Side::Server),
+    ("PrivateKey", Side::Client),
     ("PeerVerifier", Side::Client),
+    ("PeerVerifier", Side::Server),
 ];
 
 fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
         for chunk in [1, usize::MAX] {
-            let (client, server, seen) = with_hook(version, hook, How::Later);
+            let (client, server, seen) = with_hook(version, (hook, side), How::Later);
             let context = |data: u32| {
                 ConnectionContext::new()
                     .with_data(data)
@@ -258,13 +289,19 @@ fn a_hook_that_answers_later_holds_the_handshake_until_then_and_sees_the_context
 fn a_hook_that_refuses_is_named_and_its_alert_is_sent(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
         for how in [How::RefuseNow, How::RefuseLater] {
-            let (client, server, _) = with_hook(version, hook, how);
+            let (client, server, _) = with_hook(version, (hook, side), how);
             let error = Pair::new(&client, &server)
                 .run()
                 .refused_by(side, A::ACCESS_DENIED);
             assert!(error.to_string().contains("the hook says no"), "{error}");
             match error.kind() {
-                ErrorKind::Hook { hook: named, .. } => assert_eq!(*named, hook),
+                ErrorKind::Hook { hook: named, .. } => {
+                    assert_eq!(*named, hook);
+                    assert!(
+                        matches!(error.phase(), Some(Phase::Hook(named)) if named == hook),
+                        "{error}"
+                    );
+                }
                 ErrorKind::Certificate(_) => assert_eq!(hook, "PeerVerifier"),
                 _ => panic!("{error}"),
             }
@@ -274,7 +311,7 @@ fn a_hook_that_refuses_is_named_and_its_alert_is_sent(version: ProtocolVersion) 
 
 fn a_hook_that_never_answers_is_dropped_with_the_handshake(version: ProtocolVersion) {
     for (hook, side) in HOOKS {
-        let (client, server, seen) = with_hook(version, hook, How::Never);
+        let (client, server, seen) = with_hook(version, (hook, side), How::Never);
         let outcome = Pair::new(&client, &server).run();
         let waiting = match side {
             Side::Client => outcome.client,
@@ -290,7 +327,7 @@ fn a_hook_that_never_answers_is_dropped_with_the_handshake(version: ProtocolVers
 
 fn nothing_is_sent_while_a_server_hook_has_not_answered(version: ProtocolVersion) {
     for hook in ["ConfigSelector", "CertificateResolver", "PrivateKey"] {
-        let (client, server, _) = with_hook(version, hook, How::Never);
+        let (client, server, _) = with_hook(version, (hook, Side::Server), How::Never);
         let mut client = Driver::client(&client, name(NAME));
         let mut server = Driver::server(&server);
         client.advance().unwrap();
@@ -302,28 +339,31 @@ fn nothing_is_sent_while_a_server_hook_has_not_answered(version: ProtocolVersion
     }
 }
 
-fn a_wrong_signature_of_an_external_key_never_leaves_the_server(version: ProtocolVersion) {
-    let (client, server, _) = with_hook(version, "PrivateKey", How::WrongSignature);
-    let error = Pair::new(&client, &server)
-        .run()
-        .refused_by(Side::Server, A::INTERNAL_ERROR);
-    assert!(
-        matches!(
-            error.kind(),
-            ErrorKind::Hook {
-                hook: "PrivateKey",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert_eq!(error.phase(), Some(Phase::Hook("PrivateKey")));
-    assert!(error.to_string().contains("PrivateKey"), "{error}");
+fn a_wrong_signature_of_an_external_key_is_never_sent(version: ProtocolVersion) {
+    for side in [Side::Server, Side::Client] {
+        let (client, server, _) = with_hook(version, ("PrivateKey", side), How::WrongSignature);
+        let error = Pair::new(&client, &server)
+            .run()
+            .refused_by(side, A::INTERNAL_ERROR);
+        let kind = error.kind();
+        assert!(
+            matches!(
+                kind,
+                ErrorKind::Hook {
+                    hook: "PrivateKey",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert_eq!(error.phase(), Some(Phase::Hook("PrivateKey")));
+        assert!(error.to_string().contains("PrivateKey"), "{error}");
+    }
 }
 
 fn a_resolver_that_has_nothing_is_a_handshake_failure(version: ProtocolVersion) {
     let (client, server, _) = {
-        let hook = Hook::new(How::Later);
+        let hook = Hook::new(Side::Server, How::Later);
         let seen = Arc::clone(&hook.seen);
         let server = ServerConfig::builder()
             .certificate_resolver(Arc::new(hook))

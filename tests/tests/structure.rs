@@ -20,6 +20,7 @@ const FLOORS: [(&str, &[&str]); 6] = [
     (
         "mechanism",
         &[
+            "hello_data",
             "record",
             "transcript",
             "key_schedule",

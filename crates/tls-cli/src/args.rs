@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::capture::CaptureArguments;
+use crate::identity::IdentityArguments;
 use crate::protocol::ProtocolArguments;
 use crate::sessions::SessionArguments;
 
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Open a TLS connection, show what was negotiated, and join it with stdin and stdout
     Connect(ConnectArguments),
+    /// Accept TLS connections, and write down each ClientHello as a line of JSON
+    Capture(CaptureArguments),
 }
 
 const ENVIRONMENT: &str = "\
@@ -42,6 +46,7 @@ Examples:
   tls serve --echo --once
   tls serve --client-ca clients.pem --require-client-cert
   tls serve --stateful --max-version 1.2
+  tls serve --cert chain.pem --key key.pem --client-ca clients.pem --require-client-cert --reload
   tls serve --redis redis://127.0.0.1/ --store-key store.key
   tls serve --max-version 1.2 --suite TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 --group secp256r1,x25519
 
@@ -58,26 +63,6 @@ pub(crate) struct ServeArguments {
     /// Listen on this address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     pub(crate) listen: String,
-
-    /// The certificate chain as PEM: the server's certificate, then its issuers, without the root
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub(crate) cert: Option<PathBuf>,
-
-    /// The private key of the certificate as PEM (PKCS#8, SEC1 or PKCS#1)
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(crate) key: Option<PathBuf>,
-
-    /// Ask clients for a certificate, and verify it with the roots in this PEM file; who has none may come in
-    #[arg(long, value_name = "FILE")]
-    pub(crate) client_ca: Option<PathBuf>,
-
-    /// Refuse clients without a certificate
-    #[arg(long, requires = "client_ca")]
-    pub(crate) require_client_cert: bool,
-
-    /// Where to write the development CA's certificate [default: one file per port in the user's state directory]
-    #[arg(long, value_name = "FILE", conflicts_with = "cert")]
-    pub(crate) ca_out: Option<PathBuf>,
 
     /// Answer HTTP/1.1 (the default): `/` is a page, `/json` the same as JSON, `/keyupdate` asks for new keys first
     #[arg(long)]
@@ -98,6 +83,9 @@ pub(crate) struct ServeArguments {
     /// How long a handshake may take; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
+
+    #[command(flatten)]
+    pub(crate) identity: IdentityArguments,
 
     #[command(flatten)]
     pub(crate) sessions: SessionArguments,

@@ -95,7 +95,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn rfc3339(time: ASN1Time) -> String {
+pub(crate) fn rfc3339(time: ASN1Time) -> String {
     let time = time.to_datetime();
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",

@@ -1,11 +1,13 @@
-//! The `tls` command: serve and connect, and see what was negotiated.
+//! The `tls` command: serve and connect, and see what was negotiated; capture, and see what clients offer.
 
 mod args;
+mod capture;
 mod certificate;
 mod connect;
 mod console;
 mod describe;
 mod failure;
+mod identity;
 mod join;
 mod protocol;
 mod serve;
@@ -45,6 +47,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         match arguments.command {
             Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
+            Command::Capture(arguments) => Box::pin(capture::run(arguments)).await,
             Command::Connect(arguments) => Box::pin(connect::run(arguments)).await,
         }
     });

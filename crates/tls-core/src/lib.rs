@@ -6,7 +6,8 @@
 //! - A configuration is built once: [`ClientConfig::builder`], [`ServerConfig::builder`].
 //! - A handshake is one future: [`connect`] or [`accept`], on a [`Peer`] over any [`Link`]. It awaits the peer's
 //!   messages, room to write, and the hooks; whoever polls it brings the deadline. [`Driver`] polls it for callers that
-//!   move bytes themselves.
+//!   move bytes themselves. A server that wants to see the [`ClientHello`] before it decides anything begins with
+//!   [`read_client_hello`].
 //! - What remains is a [`Connection`]: a [`Reader`] and a [`Writer`], plain synchronous code that shares no lock.
 //! - Everything that may have to wait is a hook that answers now or later, by an [`Answer`]: [`ConfigSelector`],
 //!   [`CertificateResolver`], [`PrivateKey`], [`PeerVerifier`], [`ClientSessionCache`], [`ServerSessionStore`],
@@ -23,6 +24,7 @@ mod crypto;
 mod drive;
 mod error;
 mod handshake;
+mod hello_data;
 mod hooks;
 mod key_schedule;
 mod key_schedule12;
@@ -50,7 +52,10 @@ pub use error::{
     BadBytes, CertificateError, ConfigError, Error, ErrorKind, HookError, Misbehaviour, Misuse,
     NothingInCommon, Phase, Problem, Side,
 };
-pub use handshake::{EarlyConnection, Unfinished, accept, accept_early, connect, connect_early};
+pub use handshake::{
+    EarlyConnection, PendingAccept, Unfinished, accept, accept_early, connect, connect_early,
+    read_client_hello,
+};
 pub use hooks::{
     AcceptAnyCertificate, Answer, CertificateQuery, CertificateResolver, CertifiedKey, ClientSessionCache,
     ConnectionContext, ExpectedPeer, KeyLog, KeyLogFile, MemoryCertificates, MemoryReplayGuard,
@@ -69,5 +74,5 @@ pub use registry::{
 pub use rustls_pki_types as pki_types;
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 pub use session::ClientSession;
-pub use verify::{RevocationLists, RootStore};
+pub use verify::{CertificateNames, RevocationLists, RootStore};
 pub use zeroize::Zeroizing;

@@ -6,6 +6,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::hooks::PeerChain;
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::verify::CertificateNames;
 
 /// What became of early data (0-RTT, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,13 @@ impl Negotiated {
     #[must_use]
     pub fn peer_chain(&self) -> Option<&PeerChain> {
         self.peer_chain.as_deref()
+    }
+
+    /// The names in the peer's certificate: its subject alternative names, and the common name for people to read. `None`
+    /// where it presented none, or one that cannot be read. On a resumed connection those of the handshake that began it.
+    #[must_use]
+    pub fn peer_names(&self) -> Option<CertificateNames> {
+        self.peer_chain.as_ref()?.names()
     }
 
     /// Whether an earlier session was resumed.

@@ -11,6 +11,7 @@ use crate::crypto::suites::Suite;
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
 use crate::hooks::{Answer, ConnectionContext};
 use crate::key_schedule::TrafficKeys;
+use crate::messages::client_hello::ClientHello;
 use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
@@ -73,6 +74,8 @@ pub struct Peer<'l> {
     pub(crate) output: Output,
     pub(crate) transcript: Transcript,
     pub(crate) context: Arc<ConnectionContext>,
+    /// On a server, once it was read.
+    pub(crate) client_hello: Option<Arc<ClientHello>>,
 }
 
 impl<'l> Peer<'l> {
@@ -94,6 +97,7 @@ impl<'l> Peer<'l> {
             output: Output::new(),
             transcript: Transcript::new(),
             context: Arc::new(context),
+            client_hello: None,
         }
     }
 
@@ -119,6 +123,18 @@ impl<'l> Peer<'l> {
     #[must_use]
     pub fn bytes_out(&self) -> u64 {
         self.bytes_out
+    }
+
+    /// The client's first message, on a server that has read it: also after a handshake that failed.
+    #[must_use]
+    pub fn client_hello(&self) -> Option<&Arc<ClientHello>> {
+        self.client_hello.as_ref()
+    }
+
+    /// The error with which a server refuses a client for a reason of its own, to be sent by [`Self::send_alert`].
+    #[must_use]
+    pub fn refusal(&self, alert: AlertDescription) -> Error {
+        self.explain(Error::new(ErrorKind::Refused(alert)))
     }
 
     /// Sends the alert that this error calls for, if any, under the keys in force, after what was queued before.
@@ -463,6 +479,7 @@ impl<'l> Peer<'l> {
             output,
             transcript: core::mem::replace(&mut self.transcript, Transcript::new()),
             context: Arc::clone(&self.context),
+            client_hello: self.client_hello.clone(),
         }
     }
 
@@ -489,6 +506,7 @@ pub(crate) struct Parked {
     pub(crate) output: Output,
     pub(crate) transcript: Transcript,
     context: Arc<ConnectionContext>,
+    client_hello: Option<Arc<ClientHello>>,
 }
 
 impl Parked {
@@ -543,6 +561,7 @@ impl Parked {
             output: self.output,
             transcript: self.transcript,
             context: self.context,
+            client_hello: self.client_hello,
         }
     }
 }

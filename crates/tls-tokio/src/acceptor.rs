@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::early::EarlyTlsStream;
 use crate::error::HandshakeFailure;
 use crate::handshake::{Accept, AcceptEarly, Attempt, DEFAULT_HANDSHAKE_TIMEOUT};
+use crate::pending::PendingAccept;
 use crate::stream::TlsStream;
 
 /// Accepts TLS on streams that are connected already. Cheap to clone.
@@ -67,6 +68,10 @@ impl TlsAcceptor {
         self
     }
 
+    fn attempt(&self) -> Attempt {
+        Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone())
+    }
+
     /// How long a handshake may take.
     pub(crate) const fn time_limit(&self) -> Option<Duration> {
         self.handshake_timeout
@@ -103,15 +108,46 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone());
+        let attempt = self.attempt();
         let handshake = Accept(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)
         });
         match ended.await {
             Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
+    }
+
+    /// Reads the ClientHello and lets the caller decide: go on with a configuration chosen by it, refuse with an alert,
+    /// or give the transport back with all bytes that came, to pass the connection on. See [`PendingAccept`]. All of it
+    /// is under the deadline that starts here.
+    ///
+    /// Not cancel safe: dropping the future drops the stream, and so closes it.
+    ///
+    /// # Errors
+    /// No ClientHello came in time, or something else did. As with [`Self::accept`], the alert was sent, and the
+    /// failure carries the stream.
+    pub async fn read_client_hello<IO>(&self, io: IO) -> Result<PendingAccept<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.read_client_hello_with(io, ConnectionContext::new()).await
+    }
+
+    /// As [`Self::read_client_hello`], with what is known of the connection for the hooks to see.
+    ///
+    /// # Errors
+    /// As [`Self::read_client_hello`].
+    pub async fn read_client_hello_with<IO>(
+        &self,
+        io: IO,
+        context: ConnectionContext,
+    ) -> Result<PendingAccept<IO>, HandshakeFailure<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        PendingAccept::read_in(self.attempt(), io, context).await
     }
 
     /// Runs a handshake up to our Finished, and accepts early data (0-RTT, section 2.3) where the configuration's
@@ -142,14 +178,14 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone());
+        let attempt = self.attempt();
         let handshake = AcceptEarly(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)
         });
         match ended.await {
             Ok(early) => Ok(EarlyTlsStream::new(io, early, attempt)),
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
 }

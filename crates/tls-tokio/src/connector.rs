@@ -186,7 +186,7 @@ impl TlsConnector {
                 let stream = TlsStream::new(io, connection, attempt.elapsed(), sessions);
                 Ok((stream, early_data.get(accepted..).unwrap_or_default()))
             }
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
 }

@@ -134,7 +134,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> EarlyTlsStream<IO> {
         } = self;
         match attempt.run(&mut io, |link| early.resume(link)).await {
             Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
-            Err(error) => Err(HandshakeFailure::new(error, io)),
+            Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
 }

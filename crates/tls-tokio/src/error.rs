@@ -3,8 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
-use tls_core::{ErrorKind, Misuse, Phase, Side};
+use tls_core::{ClientHello, ErrorKind, Misuse, Phase, Side};
 
 /// Why a handshake or a connection failed.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
         ErrorKind::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
         ErrorKind::Misuse(Misuse::WriteClosed) => io::ErrorKind::BrokenPipe,
         ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
+        ErrorKind::Refused(_) => io::ErrorKind::PermissionDenied,
         ErrorKind::Hook { .. } | ErrorKind::Crypto(_) => io::ErrorKind::Other,
         _ => io::ErrorKind::InvalidData,
     };
@@ -104,6 +106,7 @@ pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
 /// in its own language.
 pub struct HandshakeFailure<IO> {
     pub(crate) error: Error,
+    pub(crate) client_hello: Option<Arc<ClientHello>>,
     pub(crate) io: IO,
 }
 
@@ -112,6 +115,13 @@ impl<IO> HandshakeFailure<IO> {
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
+    }
+
+    /// The client's first message, on a server that had read it by then: who was it that failed? Its
+    /// [`ja4`](ClientHello::ja4) and server name are also in the debug event of the failure.
+    #[must_use]
+    pub fn client_hello(&self) -> Option<&ClientHello> {
+        self.client_hello.as_deref()
     }
 
     /// Why it failed, without the transport, which is dropped and so closed.

@@ -1,14 +1,17 @@
 //! One handshake on a Tokio stream: under one deadline, and ended so that the peer learns why it failed.
 
+use core::convert::Infallible;
 use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use tls_core::{
-    ClientConfig, Connection, EarlyConnection, ErrorKind, Link, Peer, Phase, ServerConfig, ServerName, Side,
-    Unfinished, accept, accept_early, connect_early,
+    AlertDescription, ClientConfig, ClientHello, Connection, EarlyConnection, ErrorKind, Link, Peer,
+    PendingAccept, Phase, ServerConfig, ServerName, Side, Unfinished, accept, accept_early, connect_early,
+    read_client_hello,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
@@ -73,6 +76,28 @@ impl Handshake for AcceptEarly<'_> {
     }
 }
 
+/// The first stage of a server's.
+pub(crate) struct ReadClientHello;
+
+impl Handshake for ReadClientHello {
+    type Output = PendingAccept;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        read_client_hello(peer).await
+    }
+}
+
+/// A server's that ends before it begins.
+pub(crate) struct Refuse(pub(crate) AlertDescription);
+
+impl Handshake for Refuse {
+    type Output = Infallible;
+
+    async fn run(self, peer: &mut Peer<'_>) -> Result<Self::Output, tls_core::Error> {
+        Err(peer.refusal(self.0))
+    }
+}
+
 impl Handshake for Unfinished {
     type Output = Connection;
 
@@ -88,6 +113,12 @@ pub(crate) struct Attempt {
     deadline: Option<Instant>,
     /// Ends the handshake at once when it is cancelled: the server does not want it any more.
     stop: Option<CancellationToken>,
+}
+
+/// A handshake that did not succeed. It is boxed, so that those that do need no room for it.
+pub(crate) struct Failed {
+    error: Error,
+    client_hello: Option<Arc<ClientHello>>,
 }
 
 impl Attempt {
@@ -142,7 +173,7 @@ impl Attempt {
         &self,
         io: &mut IO,
         start: impl for<'l> FnOnce(&'l mut dyn Link) -> (Peer<'l>, H),
-    ) -> Result<H::Output, Error>
+    ) -> Result<H::Output, Box<Failed>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
         H: Handshake,
@@ -153,29 +184,32 @@ impl Attempt {
             let mut handshake = pin!(handshake.run(&mut peer));
             let mut stopped = pin!(self.stopped());
             let either = pin!(poll_fn(|cx| match handshake.as_mut().poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Ended::ByItself(ended)),
-                Poll::Pending => stopped.as_mut().poll(cx).map(|()| Ended::Stopped),
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
             }));
-            within(self.deadline, either).await.unwrap_or(Ended::TooLate)
+            match within(self.deadline, either).await {
+                Some(Some(Ok(output))) => return Ok(output),
+                Some(Some(Err(error))) => Ended::Failed(error),
+                Some(None) => Ended::Stopped,
+                None => Ended::TooLate,
+            }
         };
+        let client_hello = peer.client_hello().cloned();
         let error = match ended {
-            Ended::ByItself(Ok(output)) => return Ok(output),
-            Ended::ByItself(Err(error)) => error,
+            Ended::Failed(error) => error,
             Ended::TooLate => {
                 // No time is left to say anything to anybody.
                 let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
-                tracing::debug!(%error, "handshake failed");
-                return Err(error);
+                return Err(Failed::new(error, client_hello));
             }
             Ended::Stopped => {
                 // The peer gets an alert if the transport takes it now; nothing waits for that.
-                let error = tls_core::Error::hook("TlsListener", "the server stops".into());
+                let alert = tls_core::Error::hook("TlsListener", "the server stops".into());
                 let now = Some(Instant::now());
-                let _ = within(now, pin!(peer.send_alert(&error))).await;
+                let _ = within(now, pin!(peer.send_alert(&alert))).await;
                 drop(peer);
                 let _ = within(now, pin!(shut_down(io))).await;
-                tracing::debug!("handshake given up: the server stops");
-                return Err(Error::Stopped);
+                return Err(Failed::new(Error::Stopped, client_hello));
             }
         };
 
@@ -189,21 +223,48 @@ impl Attempt {
         } else if !matches!(error.kind(), ErrorKind::NotTls { .. }) {
             let _ = within(until, pin!(shut_down(io))).await;
         }
-        tracing::debug!(%error, "handshake failed");
-        Err(error.into())
+        Err(Failed::new(error.into(), client_hello))
     }
 }
 
-/// How a handshake ended.
-enum Ended<T> {
-    ByItself(Result<T, tls_core::Error>),
+impl Failed {
+    /// Says so to whoever listens.
+    fn new(error: Error, client_hello: Option<Arc<ClientHello>>) -> Box<Self> {
+        let hello = client_hello.as_deref();
+        tracing::debug!(
+            %error,
+            server_name = hello.and_then(ClientHello::server_name),
+            ja4 = hello.map(|hello| tracing::field::display(hello.ja4())),
+            "handshake failed"
+        );
+        Box::new(Self { error, client_hello })
+    }
+}
+
+/// How a handshake ended that did not succeed.
+enum Ended {
+    Failed(tls_core::Error),
     TooLate,
     Stopped,
 }
 
 impl<IO> HandshakeFailure<IO> {
-    pub(crate) fn new(error: Error, io: IO) -> Self {
-        Self { error, io }
+    #[expect(clippy::boxed_local, reason = "it is boxed where it comes from")]
+    pub(crate) fn new(failed: Box<Failed>, io: IO) -> Self {
+        Self {
+            error: failed.error,
+            client_hello: failed.client_hello,
+            io,
+        }
+    }
+
+    /// One that ended before its handshake began.
+    pub(crate) fn before_handshake(error: Error, io: IO) -> Self {
+        Self {
+            error,
+            client_hello: None,
+            io,
+        }
     }
 }
 
@@ -244,11 +305,83 @@ async fn close_lingering<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io:
 
 #[cfg(test)]
 mod tests {
+    use core::fmt;
+    use std::sync::Mutex;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
 
     /// Bytes of the future of a handshake in progress: the core's own (at most 2 KiB), and 1.5 KiB for the record layer, a timer, and
     /// the finished stream.
     const MAX_FUTURE: usize = 2048 + 1536;
+
+    /// Bytes of the future that this function gives.
+    fn size_of_output<'a, P, F>(_: impl FnOnce(P, &'a ServerConfig) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Keeps the fields of all events as text.
+    #[derive(Clone, Default)]
+    struct Events(Arc<Mutex<String>>);
+
+    impl Visit for Events {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
+        }
+    }
+
+    impl Subscriber for Events {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn the_event_of_a_failure_says_who_it_was() {
+        let events = Events::default();
+        let _guard = tracing::subscriber::set_default(events.clone());
+        let config = ClientConfig::builder()
+            .dangerously_accept_any_certificate()
+            .build()
+            .unwrap();
+        let connector = crate::TlsConnector::new(config);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (client, server) = tokio::join!(
+            connector.connect(ServerName::try_from("unknown.example").unwrap(), ours),
+            async {
+                let pending =
+                    crate::PendingAccept::read(theirs, tls_core::ConnectionContext::new(), None).await;
+                pending.unwrap().refuse(AlertDescription::UNRECOGNIZED_NAME).await
+            }
+        );
+        client.expect_err("refused");
+        let ja4 = server.client_hello().unwrap().ja4();
+        let text = events.0.lock().unwrap().clone();
+        assert!(text.contains(&format!("ja4={ja4}\n")), "{text}");
+        assert!(text.contains("server_name=\"unknown.example\"\n"), "{text}");
+        // The client's own failure has no such fields.
+        assert_eq!(text.matches("handshake failed").count(), 2, "{text}");
+        assert_eq!(text.matches("ja4=").count(), 1, "{text}");
+    }
 
     #[test]
     fn the_future_of_a_handshake_is_small() {
@@ -260,5 +393,19 @@ mod tests {
         let (io, _other) = tokio::io::duplex(1);
         let size = size_of_val(&connector.connect(ServerName::try_from("localhost").unwrap(), io));
         assert!(size <= MAX_FUTURE, "connect takes {size} bytes");
+
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (chain, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+        let certified = tls_core::CertifiedKey::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        let config = ServerConfig::builder().certificate(certified).build().unwrap();
+        let acceptor = crate::TlsAcceptor::new(config);
+        let (io, _other) = tokio::io::duplex(1);
+        let size = size_of_val(&acceptor.accept(io));
+        assert!(size <= MAX_FUTURE, "accept takes {size} bytes");
+        let (io, _other) = tokio::io::duplex(1);
+        let size = size_of_val(&acceptor.read_client_hello(io));
+        assert!(size <= MAX_FUTURE, "read_client_hello takes {size} bytes");
+        let size = size_of_output(crate::PendingAccept::<tokio::io::DuplexStream>::accept);
+        assert!(size <= MAX_FUTURE, "PendingAccept::accept takes {size} bytes");
     }
 }

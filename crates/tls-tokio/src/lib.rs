@@ -8,11 +8,14 @@
 //! - [`TlsListener`] runs the handshakes of a server beside its accept loop, within limits, and drains it at the end.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
+//! - Certificates, keys and trust come from files that may be replaced while serving: [`ReloadingCertificates`],
+//!   [`ReloadingVerifier`]. A key that blocks while it signs is a [`BlockingKey`].
 //!
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
 //! and for shutdown.
 
 mod acceptor;
+mod blocking_key;
 mod connector;
 mod early;
 mod error;
@@ -20,6 +23,8 @@ mod handshake;
 mod info;
 mod link;
 mod listener;
+mod pending;
+mod reload;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -28,6 +33,7 @@ mod stream;
 mod transfer;
 
 pub use acceptor::TlsAcceptor;
+pub use blocking_key::{BlockingKey, SignBlocking};
 pub use connector::TlsConnector;
 pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
@@ -37,13 +43,17 @@ pub use listener::{
     Accepted, Counts, DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_WAITING, Drained,
     Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
 };
+pub use pending::PendingAccept;
+pub use reload::{
+    Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,
+};
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
 pub use split::{ReadHalf, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
-    CertificateDer, CertifiedKey, CipherSuite, ClientAuth, ClientConfig, ConfigError, ConnectionContext,
-    EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists, RootStore, ServerConfig,
-    ServerName, SignatureScheme, WebPkiVerifier,
+    AlertDescription, CertificateDer, CertifiedKey, CipherSuite, ClientAuth, ClientConfig, ClientHello,
+    ConfigError, ConnectionContext, EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists,
+    RootStore, ServerConfig, ServerName, SignatureScheme, WebPkiVerifier,
 };

@@ -12,12 +12,11 @@ mod resumption;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use tls_tests::chromium::{self, CHROMIUM};
 use tls_tests::command::tls_command;
 use tls_tests::openssl::curl;
 use tls_tests::pki::{Authority, Identity, IdentityFiles, KeyType};
 use tls_tests::process::{Process, require_one_or_skip, require_or_skip};
-
-const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 #[tokio::test]
 async fn curl_gets_the_page_and_what_was_negotiated_with_every_suite_and_group() {
@@ -167,7 +166,7 @@ async fn chromium_refuses_a_server_that_it_does_not_trust() {
         return;
     };
     let site = Site::start(KeyType::P256).await;
-    let page = chromium_dump(chromium, &site.url("/"), &[]).await;
+    let page = chromium::dump(chromium, &site.url("/"), &[]).await;
     assert!(!page.contains("X25519MLKEM768"), "{page}");
 }
 
@@ -268,32 +267,8 @@ impl Site {
             "--ignore-certificate-errors-spki-list={}",
             key_hash(&self.files.leaf).await
         );
-        chromium_dump(chromium, url, &[&[trust.as_str()], arguments].concat()).await
+        chromium::dump(chromium, url, &[&[trust.as_str()], arguments].concat()).await
     }
-}
-
-async fn chromium_dump(chromium: &str, url: &str, arguments: &[&str]) -> String {
-    let home = TempDir::new().unwrap();
-    let profile = format!("--user-data-dir={}", path(home.path()));
-    let mut line = vec![
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--no-proxy-server",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        &profile,
-        "--dump-dom",
-    ];
-    line.extend(arguments);
-    line.push(url);
-    let finished = Process::spawn(chromium, line).finish().await;
-    assert!(finished.status.success(), "{}", finished.text());
-    String::from_utf8(finished.stdout).unwrap()
 }
 
 /// The SHA-256 of a certificate's public key, base64: how Chromium is told to trust it.

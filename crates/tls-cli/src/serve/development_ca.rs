@@ -26,7 +26,7 @@ const BACKDATED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The CA's certificate in a file, which is removed on drop, and the leaf with its key.
 #[derive(Debug)]
-pub(super) struct DevelopmentCa {
+pub(crate) struct DevelopmentCa {
     file: PathBuf,
     leaf: CertifiedKey,
 }
@@ -34,7 +34,7 @@ pub(super) struct DevelopmentCa {
 impl DevelopmentCa {
     /// Makes a CA and a leaf for `localhost`, `127.0.0.1`, `::1` and the address that is listened on, and writes the
     /// CA's certificate to the file, or to one in the user's state directory.
-    pub(super) fn make(file: Option<PathBuf>, listen: IpAddr, port: u16) -> Result<Self, Failure> {
+    pub(crate) fn make(file: Option<PathBuf>, listen: IpAddr, port: u16) -> Result<Self, Failure> {
         let (ca_pem, leaf) = issue(&addresses(listen))
             .map_err(|error| Failure::new(format!("cannot make a development CA: {error}")))?;
         let file = match file {
@@ -47,12 +47,12 @@ impl DevelopmentCa {
     }
 
     /// Where the CA's certificate is, as PEM.
-    pub(super) fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.file
     }
 
     /// The leaf and its key.
-    pub(super) fn leaf(&self) -> &CertifiedKey {
+    pub(crate) fn leaf(&self) -> &CertifiedKey {
         &self.leaf
     }
 }

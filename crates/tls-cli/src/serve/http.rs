@@ -17,7 +17,7 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// A request with its method and target.
     Complete { method: String, target: String },
     /// The client closed without asking for anything, as browsers do with connections kept in reserve.
@@ -28,28 +28,28 @@ pub(super) enum Request {
 
 /// A status code with its reason phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status(pub(super) u16, pub(super) &'static str);
+pub(crate) struct Status(pub(crate) u16, pub(crate) &'static str);
 
 impl Status {
-    pub(super) const OK: Self = Self(200, "OK");
-    pub(super) const BAD_REQUEST: Self = Self(400, "Bad Request");
-    pub(super) const NOT_FOUND: Self = Self(404, "Not Found");
-    pub(super) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
-    pub(super) const TIMEOUT: Self = Self(408, "Request Timeout");
-    pub(super) const TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
+    pub(crate) const OK: Self = Self(200, "OK");
+    pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
+    pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
+    pub(crate) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
+    pub(crate) const TIMEOUT: Self = Self(408, "Request Timeout");
+    pub(crate) const TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
 }
 
 /// A response without what all have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: Status,
-    pub(super) content_type: &'static str,
-    pub(super) body: String,
+pub(crate) struct Response {
+    pub(crate) status: Status,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
 }
 
 impl Response {
     /// A status and a line that explains it.
-    pub(super) fn text(status: Status, explanation: &str) -> Self {
+    pub(crate) fn text(status: Status, explanation: &str) -> Self {
         Self {
             status,
             content_type: "text/plain; charset=utf-8",
@@ -58,7 +58,7 @@ impl Response {
     }
 
     /// The whole response; without its body in answer to HEAD.
-    pub(super) fn bytes(&self, head_only: bool) -> Vec<u8> {
+    pub(crate) fn bytes(&self, head_only: bool) -> Vec<u8> {
         let Status(code, reason) = self.status;
         let allow = if self.status == Status::METHOD_NOT_ALLOWED {
             "Allow: GET, HEAD\r\n"
@@ -79,7 +79,7 @@ impl Response {
     }
 
     /// Sends it in one write, so that it is one record where it fits.
-    pub(super) async fn send<W>(&self, stream: &mut W, head_only: bool) -> io::Result<()>
+    pub(crate) async fn send<W>(&self, stream: &mut W, head_only: bool) -> io::Result<()>
     where
         W: AsyncWrite + Unpin,
     {
@@ -98,7 +98,7 @@ impl Response {
 }
 
 /// Reads a request to its blank line, however it is cut up, and no further: a body stays unread.
-pub(super) async fn read_request<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Request> {
+pub(crate) async fn read_request<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Request> {
     let mut head = Vec::new();
     match timeout(HEAD_LIMIT, read_head(stream, &mut head)).await {
         Ok(Ok(true)) => Ok(parse(&head)),

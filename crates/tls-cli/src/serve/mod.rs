@@ -1,12 +1,12 @@
 //! `tls serve`: accept connections, and show what was negotiated.
 
 mod connection;
-mod development_ca;
+pub(crate) mod development_ca;
 mod early;
 mod echo;
-mod http;
+pub(crate) mod http;
 mod page;
-mod plain;
+pub(crate) mod plain;
 
 use core::time::Duration;
 use std::io;
@@ -14,7 +14,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tls_tokio::{ClientAuth, ServerConfig, TlsAcceptor, WebPkiVerifier};
+use tls_tokio::tls_core::{CertificateResolver, MemoryCertificates};
+use tls_tokio::{ServerConfig, TlsAcceptor};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -26,7 +27,7 @@ use crate::failure::Failure;
 use crate::setup;
 
 /// When accepting fails, mostly for want of file descriptors, some time helps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
     let stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    let given = setup::certificate(arguments.cert.as_deref(), arguments.key.as_deref())?;
-    let client_auth = client_auth(&arguments)?;
+    let given = arguments.identity.certificates().await?;
+    let client_auth = arguments.identity.client_auth().await?;
     let listen = &arguments.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -56,11 +57,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let (address, listener) =
         listener.map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
 
-    let (certificate, ca) = match given {
-        Some(certificate) => (certificate, None),
+    let (certificates, ca) = match given {
+        Some(certificates) => (certificates, None),
         None => {
-            let ca = DevelopmentCa::make(arguments.ca_out, address.ip(), address.port())?;
-            (ca.leaf().clone(), Some(ca))
+            let ca = DevelopmentCa::make(arguments.identity.ca_out, address.ip(), address.port())?;
+            let leaf: Arc<dyn CertificateResolver> = Arc::new(MemoryCertificates::new([ca.leaf().clone()]));
+            (leaf, Some(ca))
         }
     };
     let default_alpn: &[&str] = match mode {
@@ -70,7 +72,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mut builder = arguments
         .protocol
         .server(ServerConfig::builder())
-        .certificate(certificate)
+        .certificate_resolver(certificates)
         .alpn(setup::protocols(arguments.alpn, default_alpn));
     let takes_early_data = arguments.sessions.early_data > 0;
     builder = arguments.sessions.server(builder)?;
@@ -95,18 +97,6 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
             Ok(())
         }
     }
-}
-
-/// Whether clients are asked for a certificate, and may have none.
-fn client_auth(arguments: &ServeArguments) -> Result<Option<ClientAuth>, Failure> {
-    let Some(path) = &arguments.client_ca else {
-        return Ok(None);
-    };
-    let verifier = Arc::new(WebPkiVerifier::new(setup::roots(path)?));
-    Ok(Some(match arguments.require_client_cert {
-        true => ClientAuth::required(verifier),
-        false => ClientAuth::requested(verifier),
-    }))
 }
 
 /// Accepts for ever, or once. Each connection has its own task; they end with this future.
@@ -164,7 +154,7 @@ const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOC
 const LOCALHOST6: std::net::IpAddr = std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
 /// A path as a word for a shell.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_safe = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(is_safe) {
@@ -175,7 +165,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.
-struct StopSignal {
+pub(crate) struct StopSignal {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -184,7 +174,7 @@ struct StopSignal {
 
 impl StopSignal {
     /// Signals count from here on.
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         #[cfg(unix)]
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -195,7 +185,7 @@ impl StopSignal {
         })
     }
 
-    async fn received(#[cfg_attr(not(unix), expect(unused_mut, reason = "no signals"))] mut self) {
+    pub(crate) async fn received(#[cfg_attr(not(unix), expect(unused_mut, reason = "no signals"))] mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

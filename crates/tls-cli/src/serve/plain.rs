@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 const MAX_DISCARDED: u64 = 64 * 1024;
 
 /// Answers a client whose first bytes were those of an HTTP request, instead of a handshake's.
-pub(super) async fn answer(error: &Error, mut tcp: TcpStream) {
+pub(crate) async fn answer(error: &Error, mut tcp: TcpStream) {
     let Error::Tls(error) = error else { return };
     let ErrorKind::NotTls { first_bytes } = error.kind() else {
         return;

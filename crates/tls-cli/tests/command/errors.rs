@@ -48,6 +48,7 @@ async fn help_and_version_are_no_errors() {
         &["--help"][..],
         &["serve", "--help"],
         &["connect", "--help"],
+        &["capture", "--help"],
         &["--version"],
     ] {
         let finished = run(arguments).await;

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod capture;
 mod client_auth;
 mod connect;
 mod early_data;
@@ -17,5 +18,6 @@ mod lifetime;
 mod peers;
 mod protocol;
 mod redis;
+mod reload;
 mod resume;
 mod support;

@@ -1,4 +1,4 @@
-//! A running `tls serve`, and a client of ours to talk to it.
+//! A running `tls serve` or `tls capture`, and a client of ours to talk to it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::start_as("serve", arguments).await
+    }
+
+    /// The same of another command that has these options.
+    pub(crate) async fn start_as(command: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         let mut line = vec![
-            "serve",
+            command,
             "--listen",
             "127.0.0.1:0",
             "--ca-out",

@@ -43,6 +43,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "not TLS: it begins with \"{}\"", shown.escape_ascii())
             }
             Self::Hook { hook, source } => write!(f, "the {hook} hook failed: {source}"),
+            Self::Refused(alert) => write!(f, "we refused the client with the alert {alert}"),
             Self::Link(error) => write!(f, "transport: {error}"),
             Self::Misuse(misuse) => write!(f, "{misuse}"),
             Self::Crypto(what) => write!(f, "cryptographic library: {what}"),

@@ -4,7 +4,7 @@ use crate::registry::CipherSuite;
 
 /// The IANA name of a common suite of TLS 1.2 and older that is not supported. They stand here and not in the
 /// registry, which has names for what can be chosen.
-pub(super) const fn name(suite: CipherSuite) -> Option<&'static str> {
+pub(crate) const fn name(suite: CipherSuite) -> Option<&'static str> {
     Some(match suite.0 {
         0x0004 => "TLS_RSA_WITH_RC4_128_MD5",
         0x0005 => "TLS_RSA_WITH_RC4_128_SHA",

@@ -7,6 +7,8 @@ mod table;
 
 use core::fmt;
 
+#[cfg(feature = "serde")]
+pub(crate) use self::legacy::name as legacy_suite_name;
 use crate::alert::AlertDescription;
 use crate::registry::{
     CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme,
@@ -89,6 +91,8 @@ pub enum ErrorKind {
         /// What it said.
         source: HookError,
     },
+    /// We refused the client for a reason of our own, once its ClientHello was there, and told it so by this alert.
+    Refused(AlertDescription),
     /// The transport failed.
     Link(std::io::Error),
     /// The caller asked for something that cannot be done.

@@ -24,6 +24,7 @@ pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
         },
         ErrorKind::Certificate(error) => alert_for_certificate(error),
         ErrorKind::Hook { source, .. } => source.alert,
+        ErrorKind::Refused(alert) => *alert,
         ErrorKind::Misuse(_) | ErrorKind::Crypto(_) => A::INTERNAL_ERROR,
         ErrorKind::AlertReceived(_)
         | ErrorKind::Truncated

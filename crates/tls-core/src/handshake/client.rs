@@ -224,6 +224,7 @@ fn send_client_hello(
             .collect(),
         compression: Compression::OnlyNull,
         extensions,
+        raw: Vec::new(),
     };
     // Some servers refuse a first record that says TLS 1.2 (section 5.1).
     peer.output.set_legacy_version(ProtocolVersion::TLS10);

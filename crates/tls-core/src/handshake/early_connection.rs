@@ -20,7 +20,7 @@ use crate::peer::{Link, Parked, Peer};
 /// It does no IO, as the halves of a [`Connection`] do not. [`Self::resume`] goes on with the handshake. Early data
 /// that was not read by then comes first in the connection's reader: the Finished has shown that it was no replay.
 pub struct EarlyConnection {
-    /// In a box, since futures would have to carry it.
+    /// Boxed, since it is moved from one future to the next.
     parked: Box<Parked>,
     stage: Stage,
     at_eof: bool,

@@ -9,6 +9,7 @@ mod early13;
 mod early_connection;
 mod keys;
 mod keys12;
+mod pending_accept;
 mod psk13;
 mod resume12;
 mod server;
@@ -18,6 +19,7 @@ mod signature;
 
 pub use client::{connect, connect_early};
 pub use early_connection::{EarlyConnection, Unfinished};
+pub use pending_accept::{PendingAccept, read_client_hello};
 pub use server::{accept, accept_early};
 
 #[cfg(test)]

@@ -421,6 +421,7 @@ mod tests {
                 }),
                 ..ClientExtensions::default()
             },
+            raw: Vec::new(),
         }
     }
 

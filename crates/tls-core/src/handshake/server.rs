@@ -48,7 +48,7 @@ pub async fn accept_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<
 }
 
 async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connection, Error> {
-    let hello = read_client_hello(peer).await?;
+    let hello = client_hello(peer).await?;
     let selected = select_config(peer, config, &hello).await?;
     let config = &selected.as_ref().unwrap_or(config).0;
     peer.output.set_padding(config.common.padding);
@@ -62,7 +62,7 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
 }
 
 async fn handshake_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<EarlyConnection, Error> {
-    let hello = read_client_hello(peer).await?;
+    let hello = client_hello(peer).await?;
     let selected = select_config(peer, config, &hello).await?;
     let config = selected.as_ref().unwrap_or(config);
     peer.output.set_padding(config.0.common.padding);
@@ -80,8 +80,15 @@ async fn handshake_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<E
     }
 }
 
-async fn read_client_hello(peer: &mut Peer<'_>) -> Result<Box<ClientHello>, Error> {
-    let hello = Box::new(peer.read::<ClientHello>().await?);
+/// The client's first message, which may have been read already: see [`read_client_hello`](super::read_client_hello).
+pub(super) async fn client_hello(peer: &mut Peer<'_>) -> Result<Arc<ClientHello>, Error> {
+    if let Some(hello) = &peer.client_hello {
+        return Ok(Arc::clone(hello));
+    }
+    let mut hello = peer.read::<ClientHello>().await?;
+    hello.raw = peer.input.message().to_vec();
+    let hello = Arc::new(hello);
+    peer.client_hello = Some(Arc::clone(&hello));
     // The client must wait for our answer now, and the keys change with it (section 5.1).
     peer.input.end_of_flight()?;
     peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);

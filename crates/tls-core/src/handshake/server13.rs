@@ -1,5 +1,7 @@
 //! TLS 1.3, server side: the right-hand column of the figure in section 2, after the first ClientHello.
 
+use std::sync::Arc;
+
 use super::chain::choose_server_certificate;
 use super::client_auth::{ClientIdentity, read_client13, send_certificate_request13};
 use super::keys::{HandshakeKeys, establish, start_handshake_keys};
@@ -51,7 +53,7 @@ pub(super) struct Responded {
 /// accepted if the caller can take it.
 pub(super) async fn respond(
     peer: &mut Peer<'_>,
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     config: &ServerSettings,
     takes_early_data: bool,
 ) -> Result<Responded, Error> {
@@ -238,7 +240,7 @@ fn check_client_hello(hello: &ClientHello) -> Result<(), Error> {
 
 /// A ClientHello with a share that we can use.
 struct Answerable {
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     /// What its binders are made over, if it has some.
     binder_hash: Option<HashValue>,
     group: NamedGroup,
@@ -249,7 +251,7 @@ struct Answerable {
 /// for a share of that (section 4.1.4).
 async fn retry_if_no_usable_share(
     peer: &mut Peer<'_>,
-    hello: Box<ClientHello>,
+    hello: Arc<ClientHello>,
     binder_hash: Option<HashValue>,
     suite: &Suite,
     config: &ServerSettings,
@@ -286,10 +288,11 @@ async fn retry_if_no_usable_share(
         peer.input
             .set_skip_early_data(Some(skipped_early_data(config.max_early_data)));
     }
-    let (second, message) = peer.read_unhashed::<ClientHello>().await?;
-    let second = Box::new(second);
-    let binder_hash = psk13::binder_hash(&peer.transcript, &second, suite, &message);
-    peer.transcript.add(&message);
+    let (mut second, message) = peer.read_unhashed::<ClientHello>().await?;
+    second.raw = message;
+    let second = Arc::new(second);
+    let binder_hash = psk13::binder_hash(&peer.transcript, &second, suite, second.raw());
+    peer.transcript.add(second.raw());
     peer.input.set_skip_early_data(None);
     peer.input.end_of_flight()?;
     check_second_client_hello(&hello, &second, suite, group)?;

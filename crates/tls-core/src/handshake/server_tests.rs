@@ -65,6 +65,7 @@ fn hello(share: (NamedGroup, Vec<u8>)) -> ClientHello {
             key_shares: Some(vec![KeyShareEntry { group, key_exchange }]),
             ..ClientExtensions::default()
         },
+        raw: Vec::new(),
     }
 }
 

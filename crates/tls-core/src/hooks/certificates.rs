@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::{Answer, CertificateQuery, CertificateResolver, ConnectionContext, PrivateKey};
 use crate::alert::AlertDescription;
 use crate::crypto::sign::SigningKey;
-use crate::error::{ConfigError, HookError};
+use crate::error::{CertificateError, ConfigError, HookError};
 use crate::registry::SignatureScheme;
 use crate::verify;
 
@@ -104,6 +104,16 @@ impl CertifiedKey {
     #[must_use]
     pub fn key(&self) -> &dyn PrivateKey {
         &*self.key
+    }
+
+    /// Whether peers can accept the chain at this time, as far as that does not depend on their roots: the first
+    /// certificate is within its validity and, where there are others, was issued by one of them.
+    ///
+    /// # Errors
+    /// [`CertificateError::Expired`] and its kin; [`CertificateError::UnknownIssuer`] or
+    /// [`CertificateError::BadSignature`] for certificates that do not belong together.
+    pub fn check_chain(&self, now: UnixTime) -> Result<(), CertificateError> {
+        verify::check_own_chain(&self.chain, now)
     }
 
     pub(crate) fn ocsp_response(&self) -> Option<&[u8]> {

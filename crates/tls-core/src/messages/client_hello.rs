@@ -12,7 +12,8 @@ use super::short_bytes::SessionId;
 
 /// The first message of a handshake: what the client offers (section 4.1.2).
 ///
-/// Hooks read it through its methods. It is well formed, and nothing in it is authenticated.
+/// Hooks read it through its methods. It is well formed, and nothing in it is authenticated. What a server received is
+/// there to the last byte: [`Self::raw`], [`Self::extensions`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientHello {
@@ -22,6 +23,8 @@ pub struct ClientHello {
     pub(crate) cipher_suites: Vec<CipherSuite>,
     pub(crate) compression: Compression,
     pub(crate) extensions: ClientExtensions,
+    /// The whole message, where it came from a client.
+    pub(crate) raw: Vec<u8>,
 }
 
 /// What a list of compression methods says about the null method, the only one we know.
@@ -145,6 +148,7 @@ impl Message for ClientHello {
             cipher_suites,
             compression,
             extensions,
+            raw: Vec::new(),
         })
     }
 
@@ -256,6 +260,7 @@ mod tests {
                 .map(ExtensionType)
                 .to_vec(),
             },
+            raw: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod encrypted_extensions;
 pub(crate) mod end_of_early_data;
 pub(crate) mod extensions;
 pub(crate) mod finished;
+mod hello_view;
 pub(crate) mod key_share;
 pub(crate) mod key_update;
 pub(crate) mod new_session_ticket;

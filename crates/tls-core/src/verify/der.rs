@@ -1,5 +1,5 @@
-//! What we need of a certificate that webpki keeps to itself: its keyUsage (RFC 5280 section 4.2.1.3) and its validity
-//! (section 4.1.2.5). And the one thing of DER that we write.
+//! What we need of a certificate that webpki keeps to itself: its keyUsage (RFC 5280 section 4.2.1.3), its validity
+//! (section 4.1.2.5), and where its names are. And the one thing of DER that we write.
 
 use core::ops::RangeInclusive;
 
@@ -8,8 +8,8 @@ use crate::error::CertificateError;
 const BOOLEAN: u8 = 0x01;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
-const OID: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
+pub(super) const OID: u8 = 0x06;
+pub(super) const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
@@ -49,52 +49,75 @@ pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
 
 /// The first byte of keyUsage, `Some(None)` where there is none, `None` where the DER is broken.
 fn key_usage(certificate: &[u8]) -> Option<Option<u8>> {
-    let (_, certificate, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
-    let (_, mut fields, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let Some(octets) = extension(certificate, KEY_USAGE)? else {
+        return Some(None);
+    };
+    let (_, bits, _) = value(octets).filter(|(tag, ..)| *tag == BIT_STRING)?;
+    // The first byte says how many bits of the last are unused.
+    Some(Some(bits.get(1).copied().unwrap_or(0)))
+}
+
+/// The content of the extension with this id, `Some(None)` where there is none, `None` where the DER is broken.
+pub(super) fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
+    let mut fields = fields(certificate)?;
     while !fields.is_empty() {
         let (tag, content, rest) = value(fields)?;
         if tag == EXTENSIONS {
             let (_, extensions, _) = value(content).filter(|(tag, ..)| *tag == SEQUENCE)?;
-            return find_key_usage(extensions);
+            return find_extension(extensions, wanted);
         }
         fields = rest;
     }
     Some(None)
 }
 
-fn find_key_usage(mut extensions: &[u8]) -> Option<Option<u8>> {
+fn find_extension<'a>(mut extensions: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
     while !extensions.is_empty() {
         let (_, extension, rest) = value(extensions).filter(|(tag, ..)| *tag == SEQUENCE)?;
         extensions = rest;
         let (_, id, after_id) = value(extension).filter(|(tag, ..)| *tag == OID)?;
-        if id != KEY_USAGE {
+        if id != wanted {
             continue;
         }
         let (tag, content, after_critical) = value(after_id)?;
-        let octets = if tag == BOOLEAN {
-            value(after_critical).filter(|(tag, ..)| *tag == OCTET_STRING)?.1
-        } else if tag == OCTET_STRING {
-            content
-        } else {
-            return None;
+        let octets = match tag {
+            BOOLEAN => value(after_critical).filter(|(tag, ..)| *tag == OCTET_STRING)?.1,
+            OCTET_STRING => content,
+            _ => return None,
         };
-        let (_, bits, _) = value(octets).filter(|(tag, ..)| *tag == BIT_STRING)?;
-        // The first byte counts unused bits; an empty bit string allows nothing.
-        return Some(Some(bits.get(1).copied().unwrap_or(0)));
+        return Some(Some(octets));
     }
     Some(None)
 }
 
-/// From when until when a certificate is valid, in seconds since 1970; `None` where that cannot be read.
-pub(super) fn validity(certificate: &[u8]) -> Option<RangeInclusive<u64>> {
+/// The fields of the TBSCertificate (RFC 5280 section 4.1).
+fn fields(certificate: &[u8]) -> Option<&[u8]> {
     let (_, certificate, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (_, fields, _) = value(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    Some(fields)
+}
+
+/// The RelativeDistinguishedNames of the subject.
+pub(super) fn subject(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, _, after_validity) = value(from_validity(certificate)?)?;
+    let (_, subject, _) = value(after_validity).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    Some(subject)
+}
+
+/// The fields of a certificate from its validity on.
+fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+    let fields = fields(certificate)?;
     let (tag, _, after_first) = value(fields)?;
     let serial_number = if tag == VERSION { after_first } else { fields };
     let (_, _, signature) = value(serial_number)?;
     let (_, _, issuer) = value(signature)?;
     let (_, _, validity) = value(issuer)?;
-    let (_, validity, _) = value(validity).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    Some(validity)
+}
+
+/// From when until when a certificate is valid, in seconds since 1970; `None` where that cannot be read.
+pub(super) fn validity(certificate: &[u8]) -> Option<RangeInclusive<u64>> {
+    let (_, validity, _) = value(from_validity(certificate)?).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (tag, not_before, rest) = value(validity)?;
     let not_before = time(tag, not_before)?;
     let (tag, not_after, _) = value(rest)?;
@@ -148,7 +171,7 @@ fn two_digits(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// Tag, content and what follows it. Multi-byte tags and indefinite lengths are not DER of certificates.
-fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
     let mut len = usize::from(first);

@@ -2,6 +2,8 @@
 
 mod chain;
 mod der;
+mod names;
+mod own;
 mod revocation;
 mod roots;
 
@@ -13,6 +15,8 @@ use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
 use crate::registry::SignatureScheme;
 
 pub use chain::PeerChain;
+pub use names::CertificateNames;
+pub(crate) use own::check_own_chain;
 pub use revocation::RevocationLists;
 pub use roots::RootStore;
 

@@ -44,13 +44,13 @@ pub(super) async fn admit<L: Listen, S: Send + 'static>(
             let error = Error::Tls(tls_core::Error::new(tls_core::ErrorKind::Link(error)));
             let end = End::Failed(&error);
             entry.ended(&end);
-            settings.report(address, HandshakeFailure::new(error, io));
+            settings.report(address, HandshakeFailure::before_handshake(error, io));
             return None;
         }
         None => {
             entry.ended(&End::Silent);
             let error = timed_out(Phase::Reading(HandshakeType::CLIENT_HELLO), arrived);
-            settings.report(address, HandshakeFailure::new(error, io));
+            settings.report(address, HandshakeFailure::before_handshake(error, io));
             return None;
         }
     }
@@ -67,7 +67,7 @@ pub(super) async fn admit<L: Listen, S: Send + 'static>(
     let Some(Ok(place)) = place else {
         let error = timed_out(Phase::Starting, spoke);
         entry.ended(&End::Failed(&error));
-        settings.report(address, HandshakeFailure::new(error, io));
+        settings.report(address, HandshakeFailure::before_handshake(error, io));
         return None;
     };
     if !entry.handshakes() {

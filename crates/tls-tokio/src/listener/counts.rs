@@ -55,6 +55,8 @@ pub struct Failures {
     pub truncated: u64,
     /// [`ErrorKind::NotTls`].
     pub not_tls: u64,
+    /// [`ErrorKind::Refused`]: by a handshake function of the caller's own.
+    pub refused: u64,
     /// [`ErrorKind::Hook`].
     pub hook: u64,
     /// [`ErrorKind::Link`].
@@ -118,6 +120,7 @@ impl Failures {
             alert_received,
             truncated,
             not_tls,
+            refused,
             hook,
             link,
             other,
@@ -130,6 +133,7 @@ impl Failures {
             alert_received,
             truncated,
             not_tls,
+            refused,
             hook,
             link,
             other,
@@ -147,6 +151,7 @@ impl Failures {
             ErrorKind::AlertReceived(_) => &mut self.alert_received,
             ErrorKind::Truncated => &mut self.truncated,
             ErrorKind::NotTls { .. } => &mut self.not_tls,
+            ErrorKind::Refused(_) => &mut self.refused,
             ErrorKind::Hook { .. } => &mut self.hook,
             ErrorKind::Link(_) => &mut self.link,
             _ => &mut self.other,
