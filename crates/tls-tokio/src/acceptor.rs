@@ -72,8 +72,9 @@ impl TlsAcceptor {
         Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone())
     }
 
-    /// How long a handshake may take.
-    pub(crate) const fn time_limit(&self) -> Option<Duration> {
+    /// How long a handshake may take; `None` for no limit.
+    #[must_use]
+    pub const fn time_limit(&self) -> Option<Duration> {
         self.handshake_timeout
     }
 
