@@ -1,11 +1,17 @@
 //! What a listener accepts connections from.
 
 use core::fmt;
+#[cfg(unix)]
+use core::mem::MaybeUninit;
 use core::task::{Context, Poll, ready};
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(unix)]
+use socket2::SockRef;
+#[cfg(unix)]
+use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A source of connections for a [`TlsListener`](crate::TlsListener): TCP, Unix sockets, or something of your own.
@@ -23,7 +29,7 @@ pub trait Listen: Unpin + 'static {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Io, Self::Address)>>;
 
     /// Waits until there is something to read on a new connection: a byte, its end, or an error. Nothing is taken from
-    /// it. Until then a connection costs no more than a small task, and has the listener's
+    /// it: a look ahead like `poll_peek` of TCP or `poll_fill_buf` of a `BufReader` does it. Until then a connection costs no more than a small task, and has the listener's
     /// [`first_byte_timeout`](crate::TlsListener::first_byte_timeout).
     ///
     /// A transport that cannot tell returns `Ready` at once: the handshake waits for the first byte then.
@@ -54,7 +60,8 @@ impl Listen for TcpListener {
     }
 
     fn poll_first_byte(io: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        io.poll_read_ready(cx)
+        // Readiness alone is not enough: Tokio takes a new socket for ready until it has been tried.
+        io.poll_peek(cx, &mut ReadBuf::new(&mut [0; 1])).map_ok(|_| ())
     }
 
     fn socket_address(address: &SocketAddr) -> Option<SocketAddr> {
@@ -72,6 +79,13 @@ impl Listen for tokio::net::UnixListener {
     }
 
     fn poll_first_byte(io: &mut Self::Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        io.poll_read_ready(cx)
+        loop {
+            ready!(io.poll_read_ready(cx))?;
+            let peek = || SockRef::from(&*io).peek(&mut [MaybeUninit::uninit()]);
+            match io.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked.map(|_| ())),
+            }
+        }
     }
 }
