@@ -118,3 +118,43 @@ async fn within<F: Future>(deadline: Option<Instant>, future: Pin<&mut F>) -> Op
         None => Some(future.await),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tls_core::ServerConfig;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::acceptor::TlsAcceptor;
+    use crate::listener::state::Shared;
+    use crate::stream::TlsStream;
+
+    /// Bytes of a silent connection's future: the socket, its address, a timer, and the wait for a place. That of a
+    /// handshake is several times as large.
+    const MAX_SILENT: usize = 640;
+
+    #[tokio::test]
+    async fn a_silent_connection_has_a_small_future() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = crate::CertifiedKey::from_pem(
+            key.cert.pem().as_bytes(),
+            key.signing_key.serialize_pem().as_bytes(),
+        );
+        let config = ServerConfig::builder()
+            .certificate(certificate.unwrap())
+            .build()
+            .unwrap();
+        let settings: Settings<TcpListener, TlsStream<_>> = Settings::new(
+            TlsAcceptor::new(config),
+            Arc::new(|acceptor, io, context| {
+                Box::pin(async move { acceptor.accept_with(io, context).await })
+            }),
+        );
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let (io, _) = tokio::join!(tokio::net::TcpStream::connect(address), tcp.accept());
+        let entry = Arc::new(Shared::default()).admit(None, None).unwrap();
+        let size = size_of_val(&admit(Arc::new(settings), io.unwrap(), address, entry));
+        assert!(size <= MAX_SILENT, "{size} bytes");
+    }
+}

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use tls_core::ConnectionContext;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, coop};
 use tokio::time::{Sleep, sleep};
 
 use self::backoff::Backoff;
@@ -342,7 +342,14 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
     fn end(&mut self, stage: Stage, cx: &mut Context<'_>) {
         if self.listen.is_some() {
             for _ in 0..ACCEPTED_AT_LAST {
-                if stage == Stage::Forced || self.poll_connection(cx).is_pending() {
+                if stage == Stage::Forced {
+                    break;
+                }
+                if self.poll_connection(cx).is_pending() {
+                    // There may be more where only this task's share of time is used up; it is polled again then.
+                    if !coop::has_budget_remaining() {
+                        return;
+                    }
                     break;
                 }
             }
