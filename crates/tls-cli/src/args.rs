@@ -53,7 +53,8 @@ Examples:
 A fleet shares one Redis, one store key (umask 077; openssl rand -hex 32 > store.key), one certificate and the same \
 options. Redis must not evict, and needs to be trusted with nothing else: what is stored is sealed.
 
-SSLKEYLOGFILE is honoured. Ctrl-C stops.";
+SSLKEYLOGFILE is honoured. Ctrl-C or SIGTERM stops: no new connections, those that are open may end (--drain), and a \
+second signal stops at once.";
 
 /// `tls serve`
 #[derive(Debug, Args)]
@@ -83,6 +84,10 @@ pub(crate) struct ServeArguments {
     /// How long a handshake may take; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
+
+    /// When told to stop, how long open connections may take to end; 0 to end them at once
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) drain: Limit,
 
     #[command(flatten)]
     pub(crate) identity: IdentityArguments,

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use tls_core::{ConnectionContext, Peer, ServerConfig, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use crate::early::EarlyTlsStream;
 use crate::error::HandshakeFailure;
@@ -14,7 +15,7 @@ use crate::stream::TlsStream;
 /// Accepts TLS on streams that are connected already. Cheap to clone.
 ///
 /// Spawn a task for each accepted stream: a handshake that is awaited in the accept loop lets one slow client hold
-/// up all others.
+/// up all others. [`TlsListener`](crate::TlsListener) does that, and more that a server needs.
 ///
 /// ```no_run
 /// use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor};
@@ -40,6 +41,7 @@ use crate::stream::TlsStream;
 pub struct TlsAcceptor {
     config: ServerConfig,
     handshake_timeout: Option<Duration>,
+    stop: Option<CancellationToken>,
 }
 
 impl TlsAcceptor {
@@ -49,6 +51,7 @@ impl TlsAcceptor {
         Self {
             config,
             handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
+            stop: None,
         }
     }
 
@@ -57,6 +60,22 @@ impl TlsAcceptor {
     pub fn handshake_timeout(mut self, limit: Option<Duration>) -> Self {
         self.handshake_timeout = limit;
         self
+    }
+
+    /// Handshakes end, with an attempt at an alert and [`Error::Stopped`](crate::Error::Stopped), when this is cancelled.
+    pub(crate) fn stopped_by(mut self, stop: CancellationToken) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone())
+    }
+
+    /// How long a handshake may take; `None` for no limit.
+    #[must_use]
+    pub const fn time_limit(&self) -> Option<Duration> {
+        self.handshake_timeout
     }
 
     /// The configuration.
@@ -90,7 +109,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout);
+        let attempt = self.attempt();
         let handshake = Accept(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)
@@ -129,7 +148,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        PendingAccept::read(io, context, self.handshake_timeout).await
+        PendingAccept::read_in(self.attempt(), io, context).await
     }
 
     /// Runs a handshake up to our Finished, and accepts early data (0-RTT, section 2.3) where the configuration's
@@ -160,7 +179,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout);
+        let attempt = self.attempt();
         let handshake = AcceptEarly(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)

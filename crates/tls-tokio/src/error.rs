@@ -15,6 +15,8 @@ pub enum Error {
     Tls(tls_core::Error),
     /// The handshake did not finish before its deadline.
     Timeout(HandshakeTimeout),
+    /// The handshake was given up because the [`TlsListener`](crate::TlsListener) that ran it stops.
+    Stopped,
 }
 
 /// A handshake that did not finish before its deadline: what it was waiting for, and how far it came.
@@ -48,6 +50,7 @@ impl fmt::Display for Error {
                 "TLS {side}: the handshake timed out after {elapsed:?}, {phase} ({bytes_in} bytes in, {bytes_out} \
                  bytes out)"
             ),
+            Self::Stopped => f.write_str("TLS server: the handshake was given up, since the server stops"),
         }
     }
 }
@@ -56,7 +59,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tls(error) => error.source(),
-            Self::Timeout(_) => None,
+            Self::Timeout(_) | Self::Stopped => None,
         }
     }
 }
@@ -72,6 +75,7 @@ impl From<Error> for io::Error {
         match error {
             Error::Tls(error) => to_io(error),
             Error::Timeout(_) => Self::new(io::ErrorKind::TimedOut, error),
+            Error::Stopped => Self::new(io::ErrorKind::ConnectionAborted, error),
         }
     }
 }

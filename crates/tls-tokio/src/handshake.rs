@@ -1,7 +1,7 @@
 //! One handshake on a Tokio stream: under one deadline, and ended so that the peer learns why it failed.
 
 use core::convert::Infallible;
-use core::future::{Future, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
@@ -15,6 +15,7 @@ use tls_core::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, HandshakeFailure, HandshakeTimeout};
 use crate::link::IoLink;
@@ -106,10 +107,12 @@ impl Handshake for Unfinished {
 }
 
 /// The time of one handshake, in all its parts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     started: Instant,
     deadline: Option<Instant>,
+    /// Ends the handshake at once when it is cancelled: the server does not want it any more.
+    stop: Option<CancellationToken>,
 }
 
 /// A handshake that did not succeed. It is boxed, so that those that do need no room for it.
@@ -125,7 +128,14 @@ impl Attempt {
         Self {
             started,
             deadline: limit.and_then(|limit| started.checked_add(limit)),
+            stop: None,
         }
+    }
+
+    /// The same, also over when this is cancelled.
+    pub(crate) fn stopped_by(mut self, stop: Option<CancellationToken>) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// When it must be over, if ever.
@@ -149,6 +159,14 @@ impl Attempt {
         })
     }
 
+    /// Ends when the handshake is to be given up, if ever.
+    async fn stopped(&self) {
+        match &self.stop {
+            Some(stop) => stop.cancelled().await,
+            None => pending().await,
+        }
+    }
+
     /// Runs a handshake to its end, good or bad, on a peer that is made of the link or has been parked. (One function for
     /// both, and no other between them and the core: each would store the connection once more.)
     pub(crate) async fn run<IO, H>(
@@ -163,18 +181,36 @@ impl Attempt {
         let mut link = IoLink(&mut *io);
         let (mut peer, handshake) = start(&mut link);
         let ended = {
-            let handshake = pin!(handshake.run(&mut peer));
-            match within(self.deadline, handshake).await {
-                Some(Ok(output)) => return Ok(output),
-                Some(Err(error)) => Some(error),
-                None => None,
+            let mut handshake = pin!(handshake.run(&mut peer));
+            let mut stopped = pin!(self.stopped());
+            let either = pin!(poll_fn(|cx| match handshake.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
+            }));
+            match within(self.deadline, either).await {
+                Some(Some(Ok(output))) => return Ok(output),
+                Some(Some(Err(error))) => Ended::Failed(error),
+                Some(None) => Ended::Stopped,
+                None => Ended::TooLate,
             }
         };
         let client_hello = peer.client_hello().cloned();
-        let Some(error) = ended else {
-            // No time is left to say anything to anybody.
-            let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
-            return Err(Failed::new(error, client_hello));
+        let error = match ended {
+            Ended::Failed(error) => error,
+            Ended::TooLate => {
+                // No time is left to say anything to anybody.
+                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
+                return Err(Failed::new(error, client_hello));
+            }
+            Ended::Stopped => {
+                // The peer gets an alert if the transport takes it now; nothing waits for that.
+                let alert = tls_core::Error::hook("TlsListener", "the server stops".into());
+                let now = Some(Instant::now());
+                let _ = within(now, pin!(peer.send_alert(&alert))).await;
+                drop(peer);
+                let _ = within(now, pin!(shut_down(io))).await;
+                return Err(Failed::new(Error::Stopped, client_hello));
+            }
         };
 
         let linger = Instant::now() + LINGER;
@@ -205,12 +241,28 @@ impl Failed {
     }
 }
 
+/// How a handshake ended that did not succeed.
+enum Ended {
+    Failed(tls_core::Error),
+    TooLate,
+    Stopped,
+}
+
 impl<IO> HandshakeFailure<IO> {
     #[expect(clippy::boxed_local, reason = "it is boxed where it comes from")]
     pub(crate) fn new(failed: Box<Failed>, io: IO) -> Self {
         Self {
             error: failed.error,
             client_hello: failed.client_hello,
+            io,
+        }
+    }
+
+    /// One that ended before its handshake began.
+    pub(crate) fn before_handshake(error: Error, io: IO) -> Self {
+        Self {
+            error,
+            client_hello: None,
             io,
         }
     }

@@ -5,6 +5,7 @@
 //! - A handshake that fails sends its alert and sees to it that it arrives; the failure carries the transport.
 //! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
 //!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
+//! - [`TlsListener`] runs the handshakes of a server beside its accept loop, within limits, and drains it at the end.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
 //! - Certificates, keys and trust come from files that may be replaced while serving: [`ReloadingCertificates`],
@@ -21,6 +22,7 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod listener;
 mod pending;
 mod reload;
 mod session_cache;
@@ -37,6 +39,10 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use listener::{
+    Accepted, Counts, DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_WAITING, Drained,
+    Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
+};
 pub use pending::PendingAccept;
 pub use reload::{
     Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,

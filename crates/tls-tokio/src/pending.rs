@@ -80,11 +80,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> PendingAccept<IO> {
     /// # Errors
     /// As [`TlsAcceptor::read_client_hello`](crate::TlsAcceptor::read_client_hello).
     pub async fn read(
-        mut io: IO,
+        io: IO,
         context: ConnectionContext,
         limit: Option<Duration>,
     ) -> Result<Self, HandshakeFailure<IO>> {
-        let attempt = Attempt::new(limit);
+        Self::read_in(Attempt::new(limit), io, context).await
+    }
+
+    pub(crate) async fn read_in(
+        attempt: Attempt,
+        mut io: IO,
+        context: ConnectionContext,
+    ) -> Result<Self, HandshakeFailure<IO>> {
         let mut recorder = Recorder::new(&mut io);
         let read = attempt.run(&mut recorder, |link| {
             (Peer::new(Side::Server, link, context), ReadClientHello)

@@ -38,7 +38,7 @@ struct Capture {
 }
 
 pub(crate) async fn run(arguments: CaptureArguments) -> Result<(), Failure> {
-    let stop =
+    let mut stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     let listen = &arguments.listen;
     let listener = TcpListener::bind(listen)

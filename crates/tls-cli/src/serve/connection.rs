@@ -6,18 +6,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tls_tokio::{EarlyData, HandshakeFailure, Shutdown, TlsStream};
-use tokio::io::AsyncReadExt as _;
+use tls_tokio::{ConnectionContext, EarlyData, HandshakeFailure, Shutdown, TlsAcceptor, TlsStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::early::{self, Early};
 use super::http::{Request, Response, read_request};
-use super::{Mode, Server, echo, page, plain};
+use super::{Mode, echo, page};
 use crate::console;
 use crate::describe::Facts;
 
 /// How long the client may take to close after us, so that our last bytes arrive.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a client may take to begin a request once we are to stop.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What became of a connection, for `--once`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,24 +32,19 @@ pub(super) enum Outcome {
 }
 
 /// Serves one client to the end, and logs it.
-pub(super) async fn serve(server: Server, tcp: TcpStream, client: SocketAddr) -> Outcome {
-    // Only a matter of latency.
-    let _ = tcp.set_nodelay(true);
-    let Accepted { mut stream, early } = match Box::pin(accept(&server, tcp)).await {
-        Ok(accepted) => accepted,
-        Err(failure) => {
-            console::say(format_args!("{client} failed: {failure}"));
-            let (error, tcp) = failure.into_parts();
-            plain::answer(&error, tcp).await;
-            return Outcome::Failed;
-        }
-    };
+pub(super) async fn serve(
+    mode: Mode,
+    established: Established,
+    client: SocketAddr,
+    draining: &CancellationToken,
+) -> Outcome {
+    let Established { mut stream, early } = established;
     let info = stream.info();
     let facts = Facts::on_server(&info, info.handshake_time());
-    let exchanged = match (server.mode, early) {
+    let exchanged = match (mode, early) {
         (Mode::Http, Early::Answered(what)) => Ok(what),
-        (Mode::Http, Early::Read(head)) => http(&mut stream, &head, &facts).await,
-        (Mode::Echo, _) => echo::echo(&mut stream)
+        (Mode::Http, Early::Read(head)) => http(&mut stream, &head, &facts, draining).await,
+        (Mode::Echo, _) => echo::echo(&mut stream, draining)
             .await
             .map(|count| format!("echoed {count} bytes")),
     };
@@ -62,21 +62,27 @@ pub(super) async fn serve(server: Server, tcp: TcpStream, client: SocketAddr) ->
 }
 
 /// An established stream, and what happened before it was that.
-struct Accepted {
+pub(super) struct Established {
     stream: TlsStream<TcpStream>,
     early: Early,
 }
 
 /// Runs the handshake. Where early data is taken, an HTTP request in it is answered before the handshake is over.
-async fn accept(server: &Server, tcp: TcpStream) -> Result<Accepted, HandshakeFailure<TcpStream>> {
+pub(super) async fn handshake(
+    mode: Mode,
+    takes_early_data: bool,
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+    context: ConnectionContext,
+) -> Result<Established, HandshakeFailure<TcpStream>> {
     let none = Early::Read(Vec::new());
-    if !server.takes_early_data {
-        let stream = server.acceptor.accept(tcp).await?;
-        return Ok(Accepted { stream, early: none });
+    if !takes_early_data {
+        let stream = acceptor.accept_with(tcp, context).await?;
+        return Ok(Established { stream, early: none });
     }
     let started = Instant::now();
-    let mut unfinished = server.acceptor.accept_early(tcp).await?;
-    let early = match (server.mode, unfinished.negotiated().early_data()) {
+    let mut unfinished = acceptor.accept_early_with(tcp, context).await?;
+    let early = match (mode, unfinished.negotiated().early_data()) {
         (Mode::Http, EarlyData::Accepted) => {
             let facts = Facts::of(unfinished.negotiated(), started.elapsed());
             early::answer(&mut unfinished, &facts).await
@@ -84,11 +90,27 @@ async fn accept(server: &Server, tcp: TcpStream) -> Result<Accepted, HandshakeFa
         _ => none,
     };
     let stream = unfinished.finish().await?;
-    Ok(Accepted { stream, early })
+    Ok(Established { stream, early })
 }
 
 /// Answers one request, of which `head` was read before; says which, for the log.
-async fn http(stream: &mut TlsStream<TcpStream>, head: &[u8], facts: &Facts) -> io::Result<String> {
+async fn http(
+    stream: &mut TlsStream<TcpStream>,
+    head: &[u8],
+    facts: &Facts,
+    draining: &CancellationToken,
+) -> io::Result<String> {
+    let told_to_stop = async {
+        draining.cancelled().await;
+        sleep(LAST_REQUEST).await;
+    };
+    // Browsers keep connections in reserve.
+    tokio::select! {
+        biased;
+        begun = stream.fill_buf(), if head.is_empty() => { begun?; }
+        () = told_to_stop, if head.is_empty() => return Ok("no request".to_owned()),
+        else => {}
+    }
     match read_request(&mut head.chain(&mut *stream)).await? {
         Request::Complete { method, target } => {
             let reply = page::reply(&method, &target, facts);

@@ -3,17 +3,25 @@
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
 
 /// As much as a record holds (section 5.1): longer lines come back in pieces of this size.
 const MAX_LINE: usize = 16 * 1024;
 
 /// Returns each line as soon as it is complete, with its line feed, in one write; the last one may lack it. Ends when
-/// the client closes its side; gives the bytes returned.
-pub(super) async fn echo<S: AsyncBufRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<u64> {
+/// the client closes its side, or when we are to stop and nothing more has come; gives the bytes returned.
+pub(super) async fn echo<S: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    draining: &CancellationToken,
+) -> io::Result<u64> {
     let mut line = Vec::new();
     let mut returned = 0_u64;
     loop {
-        let available = stream.fill_buf().await?;
+        let available = tokio::select! {
+            biased;
+            available = stream.fill_buf() => available?,
+            () = draining.cancelled() => &[],
+        };
         let at_end = available.is_empty();
         let rest_of_line = available
             .iter()

@@ -1,5 +1,6 @@
 //! `tls serve`: accept connections, and show what was negotiated.
 
+mod accept;
 mod connection;
 pub(crate) mod development_ca;
 mod early;
@@ -7,9 +8,9 @@ mod echo;
 pub(crate) mod http;
 mod page;
 pub(crate) mod plain;
+mod stop;
 
 use core::time::Duration;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 use tls_tokio::tls_core::{CertificateResolver, MemoryCertificates};
 use tls_tokio::{ServerConfig, TlsAcceptor};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
-use self::connection::Outcome;
+use self::accept::Server;
 use self::development_ca::DevelopmentCa;
+pub(crate) use self::stop::StopSignal;
 use crate::args::ServeArguments;
 use crate::console;
 use crate::failure::Failure;
@@ -34,14 +35,6 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 enum Mode {
     Http,
     Echo,
-}
-
-/// How connections are accepted, and what is done with them.
-#[derive(Clone, Debug)]
-struct Server {
-    acceptor: TlsAcceptor,
-    mode: Mode,
-    takes_early_data: bool,
 }
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
@@ -87,40 +80,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         acceptor: TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0),
         mode,
         takes_early_data,
+        once: arguments.once,
+        drain: arguments.drain.0.unwrap_or_default(),
     };
 
     announce(address, mode, ca.as_ref().map(DevelopmentCa::file));
-    tokio::select! {
-        result = accept(&listener, &server, arguments.once) => result,
-        () = stop.received() => {
-            console::say(format_args!("stopped"));
-            Ok(())
-        }
-    }
-}
-
-/// Accepts for ever, or once. Each connection has its own task; they end with this future.
-async fn accept(listener: &TcpListener, server: &Server, once: bool) -> Result<(), Failure> {
-    let mut connections = JoinSet::new();
-    loop {
-        let (tcp, client) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                console::say(format_args!("cannot accept: {error}"));
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        connections.spawn(connection::serve(server.clone(), tcp, client));
-        if once {
-            return match connections.join_next().await {
-                Some(Ok(Outcome::Served)) => Ok(()),
-                _ => Err(Failure::new("the connection failed")),
-            };
-        }
-        // Those that have ended; otherwise the set would only grow.
-        while connections.try_join_next().is_some() {}
-    }
+    server.run(listener, stop).await
 }
 
 /// Says where we listen, and how to get there.
@@ -161,38 +126,6 @@ pub(crate) fn quoted(path: &Path) -> String {
         path
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-/// Ctrl-C and, where there is such a thing, SIGTERM.
-pub(crate) struct StopSignal {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl StopSignal {
-    /// Signals count from here on.
-    pub(crate) fn new() -> io::Result<Self> {
-        #[cfg(unix)]
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: signal(SignalKind::terminate())?,
-            #[cfg(unix)]
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    pub(crate) async fn received(#[cfg_attr(not(unix), expect(unused_mut, reason = "no signals"))] mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
     }
 }
 
