@@ -55,7 +55,7 @@ impl ServerSessionStore for Store {
     }
 
     fn take<'a>(&'a self, id: &'a [u8], context: &'a ConnectionContext) -> StoredSession<'a> {
-        assert_eq!(id.len(), 32, "only what can be one of ours is looked up");
+        assert_eq!(id.len(), 40, "only what can be one of ours is looked up");
         self.answering.answer(move || now(self.inner.take(id, context)))
     }
 }
