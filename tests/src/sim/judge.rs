@@ -1,0 +1,324 @@
+//! What must hold of a run, whatever bytes TLS chose.
+//!
+//! The transport knows what it did: what a side says must follow from that and from what the other side did.
+
+use std::io::ErrorKind as Io;
+
+use tls_core::{EarlyData, HandshakeType, Phase, ProtocolVersion, Side};
+
+use super::net::{Facts, Told};
+use super::plan::{Close, Plan, Served};
+use super::record::{Ended, Graceful, Handshake, Record, Run};
+
+/// Compares what the sides saw with what the transport knows.
+///
+/// # Errors
+/// The first thing that does not fit, with the seed and the plan.
+pub fn judge(plan: &Plan, run: &Run) -> Result<(), String> {
+    both(plan, run).map_err(|what| format!("seed {}: {what}\n{plan:#?}\n{run:#?}", plan.seed))
+}
+
+/// What must hold; or what is said.
+fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+fn both(plan: &Plan, run: &Run) -> Result<(), String> {
+    if let Some(hang) = &run.hang {
+        return Err(hang.clone());
+    }
+    must(!run.leak, || "the transport outlives the connection".to_owned())?;
+    for end in [0, 1] {
+        let view = View {
+            plan,
+            end,
+            mine: &run.records[end],
+            theirs: &run.records[1 - end],
+            incoming: run.facts[1 - end],
+            outgoing: run.facts[end],
+            stuck: plan.has_stuck_peer() || run.facts.iter().any(|facts| facts.stuck),
+        };
+        view.judge().map_err(|what| format!("{}: {what}", view.name()))?;
+    }
+    let [client, server] = &run.records;
+    match (&client.handshake, &server.handshake) {
+        (
+            Handshake::Done {
+                early: one,
+                resumed: same,
+                ..
+            },
+            Handshake::Done {
+                early: other, resumed, ..
+            },
+        ) => must(one == other && same == resumed, || "the two sides disagree on early data or resumption".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// A run as one side sees it.
+struct View<'a> {
+    plan: &'a Plan,
+    end: usize,
+    mine: &'a Record,
+    theirs: &'a Record,
+    incoming: Facts,
+    outgoing: Facts,
+    /// Somebody may have to wait until a time is over.
+    stuck: bool,
+}
+
+impl View<'_> {
+    const fn name(&self) -> Side {
+        match self.end {
+            0 => Side::Client,
+            _ => Side::Server,
+        }
+    }
+
+    fn judge(&self) -> Result<(), String> {
+        let Record {
+            odd,
+            wrong,
+            gave_up,
+            ..
+        } = self.mine;
+        must(odd.is_none(), || format!("{odd:?}"))?;
+        must(wrong.is_none(), || format!("byte {wrong:?} is not the one that was sent"))?;
+        must(self.received() <= self.theirs.sent, || "it got more than was sent".to_owned())?;
+        must(!gave_up || self.stuck, || "a hang: it waited for nothing".to_owned())?;
+        self.handshake()?;
+        self.early()?;
+        if !self.mine.handshake.is_done() {
+            return Ok(());
+        }
+        self.reading()?;
+        self.all_that_came()?;
+        self.writing()?;
+        self.shutdown()?;
+        self.graceful()?;
+        self.order()
+    }
+
+    /// Bytes of data that came out of the stream.
+    fn received(&self) -> usize {
+        self.mine.got + usize::try_from(self.mine.discarded).unwrap_or(usize::MAX)
+    }
+
+    const fn is_tls12(&self) -> bool {
+        !matches!(self.plan.version, ProtocolVersion::TLS13)
+    }
+
+    fn handshake(&self) -> Result<(), String> {
+        let handshake = &self.mine.handshake;
+        let fits = match handshake {
+            Handshake::NotYet => self.mine.gave_up,
+            Handshake::Done {
+                version,
+                resumed,
+                early,
+                has_peer,
+            } => {
+                *version == self.plan.version
+                    && *resumed == self.plan.resume
+                    && *early == self.expected_early()
+                    && (self.end == 0 || *has_peer == self.plan.client_auth)
+            }
+            Handshake::Truncated { phase } => {
+                self.incoming.told == Some(Told::Eof)
+                    && phase.is_some_and(|phase| self.is_reading(phase, self.incoming.delivered))
+            }
+            Handshake::Link { kind } => self.transport_failed_with(*kind),
+            Handshake::TimedOut {
+                phase,
+                bytes_in,
+                bytes_out,
+                millis,
+            } => {
+                self.stuck
+                    && (10_000..10_003).contains(millis)
+                    && (*phase == Phase::Writing || self.is_reading(*phase, *bytes_in))
+                    && *bytes_in == self.incoming.delivered
+                    && *bytes_out == self.outgoing.taken
+            }
+            Handshake::Other(_) => false,
+        };
+        must(fits, || format!("no such end of a handshake is due: {handshake:?}"))
+    }
+
+    fn expected_early(&self) -> EarlyData {
+        match self.plan.early {
+            // No data is none to offer.
+            None => EarlyData::NotOffered,
+            Some(early) if early.offer == 0 => EarlyData::NotOffered,
+            Some(early) => match early.served {
+                Served::Rejected => EarlyData::Rejected,
+                Served::Accepted { .. } => EarlyData::Accepted,
+            },
+        }
+    }
+
+    /// Whether it is the peer that sends this, and it is the first message where nothing has come.
+    fn is_reading(&self, phase: Phase, bytes_in: u64) -> bool {
+        type H = HandshakeType;
+        let Phase::Reading(message) = phase else {
+            return false;
+        };
+        let (first, others): (H, &[H]) = match self.name() {
+            Side::Client => (
+                H::SERVER_HELLO,
+                &[
+                    H::ENCRYPTED_EXTENSIONS,
+                    H::CERTIFICATE_REQUEST,
+                    H::CERTIFICATE,
+                    H::CERTIFICATE_VERIFY,
+                    H::SERVER_KEY_EXCHANGE,
+                    H::SERVER_HELLO_DONE,
+                    H::NEW_SESSION_TICKET,
+                    H::FINISHED,
+                ],
+            ),
+            Side::Server => (
+                H::CLIENT_HELLO,
+                &[
+                    H::END_OF_EARLY_DATA,
+                    H::CERTIFICATE,
+                    H::CERTIFICATE_VERIFY,
+                    H::CLIENT_KEY_EXCHANGE,
+                    H::FINISHED,
+                ],
+            ),
+        };
+        message == first || bytes_in > 0 && others.contains(&message)
+    }
+
+    fn transport_failed_with(&self, kind: Io) -> bool {
+        self.incoming.told == Some(Told::Error(kind)) || self.outgoing.refused == Some(kind)
+    }
+
+    fn early(&self) -> Result<(), String> {
+        for ended in [self.mine.early_reading, self.mine.early_writing] {
+            let fits = match ended {
+                Ended::NotYet | Ended::Stopped | Ended::Clean => true,
+                Ended::Error(Io::UnexpectedEof) => self.incoming.told == Some(Told::Eof),
+                Ended::Error(Io::TimedOut) => self.stuck,
+                Ended::Error(kind) => self.transport_failed_with(kind),
+            };
+            must(fits, || format!("no such end of early data is due: {ended:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer's close_notify is among the bytes that came; `None` where it cannot be told.
+    fn peer_close_came(&self) -> Option<bool> {
+        match self.theirs.closed {
+            Some(bytes) => Some(self.incoming.delivered >= bytes),
+            None if self.may_have_closed() => None,
+            None => Some(false),
+        }
+    }
+
+    /// Whether the peer said that it closes; in TLS 1.2 reading our close_notify is enough.
+    fn may_have_closed(&self) -> bool {
+        self.theirs.closing || self.is_tls12() && self.mine.closing
+    }
+
+    fn reading(&self) -> Result<(), String> {
+        let came = self.peer_close_came();
+        let fits = match self.mine.reading {
+            Ended::NotYet => self.mine.gave_up,
+            Ended::Stopped => true,
+            Ended::Clean => self.received() == self.theirs.sent && came != Some(false),
+            Ended::Error(Io::UnexpectedEof) => self.incoming.told == Some(Told::Eof) && came != Some(true),
+            Ended::Error(kind) => self.incoming.told == Some(Told::Error(kind)) && came != Some(true),
+        };
+        must(fits, || format!("no such end of reading is due: {:?} ({came:?})", self.mine.reading))
+    }
+
+    /// What came before the end was delivered.
+    fn all_that_came(&self) -> Result<(), String> {
+        let read_to_the_end = matches!(self.mine.reading, Ended::Clean | Ended::Error(_))
+            || matches!(self.mine.graceful, Some(Graceful::Clean | Graceful::Truncated));
+        let due = self
+            .theirs
+            .marks
+            .iter()
+            .filter(|(_, wire)| *wire <= self.incoming.delivered)
+            .map(|(data, _)| *data)
+            .max()
+            .unwrap_or(0);
+        must(!read_to_the_end || self.received() >= due || self.mine.graceful == Some(Graceful::Truncated), || {
+            format!("{due} bytes came, of which it got {}", self.received())
+        })
+    }
+
+    fn writing(&self) -> Result<(), String> {
+        let is_all = self.mine.sent == self.plan.sides[self.end].length;
+        let fits = match self.mine.writing {
+            Ended::NotYet => self.mine.gave_up,
+            Ended::Stopped => self.plan.sides[self.end].close.is_in_the_middle(),
+            Ended::Clean => is_all,
+            Ended::Error(Io::BrokenPipe) if self.closed_by_peer() => true,
+            Ended::Error(kind) => self.outgoing.refused == Some(kind),
+        };
+        must(fits, || format!("no such end of writing is due: {:?}", self.mine.writing))
+    }
+
+    /// In TLS 1.2 the peer's close_notify closes both directions.
+    fn closed_by_peer(&self) -> bool {
+        self.is_tls12() && self.mine.reading == Ended::Clean
+    }
+
+    /// Whether it may be that nobody reads what we send.
+    fn is_not_read(&self) -> bool {
+        let leaves = self.plan.sides[1 - self.end].close == Close::ShutdownAndDrop;
+        self.stuck || leaves && self.theirs.reading == Ended::Stopped
+    }
+
+    fn shutdown(&self) -> Result<(), String> {
+        let fits = match self.mine.shutdown {
+            Ended::NotYet | Ended::Clean => true,
+            Ended::Error(Io::TimedOut) => self.is_not_read(),
+            Ended::Error(kind) => self.outgoing.refused == Some(kind),
+            Ended::Stopped => false,
+        };
+        must(fits, || format!("no such end of a shutdown is due: {:?}", self.mine.shutdown))
+    }
+
+    fn graceful(&self) -> Result<(), String> {
+        let Some(graceful) = self.mine.graceful else {
+            return Ok(());
+        };
+        let came = self.peer_close_came();
+        let fits = match graceful {
+            // What it saw was that reading had ended before.
+            Graceful::Clean | Graceful::StillSending if !self.stuck => {
+                self.received() == self.theirs.sent && came != Some(false)
+            }
+            Graceful::Clean => self.received() == self.theirs.sent && came != Some(false),
+            Graceful::StillSending => true,
+            Graceful::Truncated => self.incoming.told == Some(Told::Eof) && came != Some(true),
+            Graceful::TimedOut => self.is_not_read(),
+            Graceful::Reset => [Io::ConnectionReset, Io::BrokenPipe]
+                .iter()
+                .any(|kind| self.transport_failed_with(*kind)),
+            Graceful::Failed(kind) => self.transport_failed_with(kind),
+        };
+        must(fits, || format!("no such end is due: {graceful:?} ({came:?})"))
+    }
+
+    /// Where nothing went wrong and nobody left early, everything arrives and ends well.
+    fn order(&self) -> Result<(), String> {
+        if !self.plan.is_orderly() {
+            return Ok(());
+        }
+        let mine = self.mine;
+        let is_complete = self.received() == self.plan.sides[1 - self.end].length
+            && mine.writing == Ended::Clean
+            && match self.plan.sides[self.end].close {
+                Close::GracefulAfterBoth => mine.graceful == Some(Graceful::Clean),
+                _ => mine.reading == Ended::Clean && mine.shutdown == Ended::Clean,
+            };
+        must(is_complete, || "nothing went wrong, and yet not all is well".to_owned())
+    }
+}
