@@ -37,16 +37,16 @@ pub enum Told {
 }
 
 /// What the transport knows of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Bytes taken from the writer.
     pub taken: u64,
     /// Bytes given to the reader.
     pub delivered: u64,
-    /// How it ended, if it did and the reader was told.
-    pub told: Option<Told>,
-    /// The error that the writer got.
-    pub refused: Option<io::ErrorKind>,
+    /// How it ended, as the reader was told, if it was; sometimes first so and then so.
+    pub told: Vec<Told>,
+    /// The errors that the writer got.
+    pub refused: Vec<io::ErrorKind>,
     /// Bytes, or the end, wait or vanished so that the reader can only wait.
     pub stuck: bool,
 }
@@ -157,7 +157,12 @@ impl NetHandle {
     /// From the client, from the server.
     pub(super) fn facts(&self) -> [Facts; 2] {
         let net = self.lock();
-        [net.pipes[0].facts, net.pipes[1].facts]
+        net.pipes.each_ref().map(|pipe| pipe.facts.clone())
+    }
+
+    /// Bytes taken from this end.
+    pub(super) fn taken(&self, end: usize) -> u64 {
+        self.lock().pipes[end].facts.taken
     }
 
     /// A number that two runs share if the transport saw the same in both.
@@ -271,7 +276,7 @@ impl Net {
             return Poll::Ready(Ok(()));
         }
         if let Some(told) = told.take() {
-            pipe.facts.told = Some(told);
+            remember(&mut pipe.facts.told, told);
             self.note(1, end, u64::MAX - 1);
             return match told {
                 Told::Eof => Poll::Ready(Ok(())),
@@ -338,6 +343,10 @@ impl Net {
         if self.dawdles(end, Waiting::Writer, cx) {
             return Poll::Pending;
         }
+        // As with sockets, whether anybody is left to read is not its business.
+        if self.pipes[end].reader_gone && !self.pipes[end].reset {
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(match self.refusal(end) {
             Some(kind) => Err(kind.into()),
             None => Ok(()),
@@ -366,7 +375,7 @@ impl Net {
             _ if pipe.reader_gone || pipe.ended => io::ErrorKind::BrokenPipe,
             _ => return None,
         };
-        pipe.facts.refused = Some(kind);
+        remember(&mut pipe.facts.refused, kind);
         Some(kind)
     }
 
@@ -402,6 +411,12 @@ impl Net {
         if unread && self.drop_resets {
             self.reset();
         }
+    }
+}
+
+fn remember<T: PartialEq>(all: &mut Vec<T>, new: T) {
+    if !all.contains(&new) {
+        all.push(new);
     }
 }
 

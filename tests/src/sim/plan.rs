@@ -204,6 +204,11 @@ impl Plan {
         if early.is_some_and(Early::writes) {
             pipes[1].capacity = pipes[1].capacity.max(8192);
         }
+        if server.structure == Structure::WriteThenRead {
+            // Its flush waits until the transport has taken the tickets too, which a client that expects no data does not
+            // read.
+            pipes[1].capacity = pipes[1].capacity.max(2000);
+        }
         Self {
             seed,
             version,

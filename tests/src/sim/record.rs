@@ -132,6 +132,8 @@ pub struct Record {
     pub early_writing: Ended,
     /// Bytes that it wrote: that a write said it had taken.
     pub sent: usize,
+    /// Bytes of a write that failed: some of them may have left all the same.
+    pub failed_write: usize,
     /// Where a flush came back: bytes written, bytes that the transport had taken.
     pub marks: Vec<(usize, u64)>,
     /// It began to shut down.

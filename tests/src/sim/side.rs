@@ -199,9 +199,11 @@ impl Side {
             Structure::WriteThenRead => {
                 self.write(&mut writer).await;
                 self.read(&mut reader, self.goal()).await;
+                drop((reader, writer));
             }
             Structure::Together => {
                 tokio::join!(self.read(&mut reader, self.goal()), self.write(&mut writer));
+                drop((reader, writer));
             }
             Structure::TwoTasks | Structure::Halves => {
                 if self.in_two_tasks(reader, writer, deadline).await.is_none() {
@@ -349,7 +351,13 @@ impl Side {
             } else {
                 vec![IoSlice::new(piece)]
             };
-            let taken = poll_fn(|cx| writer.poll_give(cx, &slices)).await?;
+            let taken = match poll_fn(|cx| writer.poll_give(cx, &slices)).await {
+                Ok(taken) => taken,
+                Err(error) => {
+                    self.record.borrow_mut().failed_write = count;
+                    return Err(error);
+                }
+            };
             if taken == 0 || taken > count {
                 self.odd(format!("a write of {count} bytes took {taken}"));
                 return Err(io::ErrorKind::WriteZero.into());
@@ -369,7 +377,7 @@ impl Side {
 
     async fn flush<W: Give>(&self, writer: &mut W) -> io::Result<()> {
         poll_fn(|cx| writer.poll_flush(cx)).await?;
-        let mark = (self.sent(), self.net.facts()[self.end].taken);
+        let mark = (self.sent(), self.net.taken(self.end));
         self.record.borrow_mut().marks.push(mark);
         Ok(())
     }
@@ -384,7 +392,7 @@ impl Side {
         let mut record = self.record.borrow_mut();
         record.shutdown = Ended::from(&result);
         if result.is_ok() {
-            record.closed = Some(self.net.facts()[self.end].taken);
+            record.closed = Some(self.net.taken(self.end));
         }
     }
 
