@@ -7,7 +7,7 @@ use std::io::ErrorKind as Io;
 use tls_core::{EarlyData, HandshakeType, Phase, ProtocolVersion, Side};
 
 use super::net::{Facts, Told};
-use super::plan::{Close, Plan, Served};
+use super::plan::{Close, Fault, Plan, Served};
 use super::record::{Ended, Graceful, Handshake, Record, Run};
 
 /// Compares what the sides saw with what the transport knows.
@@ -61,8 +61,13 @@ fn both(plan: &Plan, run: &Run) -> Result<(), String> {
 /// With early data under way a side that cannot write waits for what the peer has said before. A transport that fails in
 /// one direction alone lets it wait in vain.
 fn is_stuck(plan: &Plan, run: &Run) -> bool {
-    let waits_in_vain = |facts: &Facts| plan.early.is_some() && !facts.refused.is_empty();
-    plan.has_stuck_peer() || run.facts.iter().any(|facts| facts.stuck || waits_in_vain(facts))
+    let waits_in_vain = |end: usize| {
+        let fault = plan.pipes[end].fault.map(|(fault, _)| fault);
+        plan.early.is_some()
+            && matches!(fault, Some(Fault::WriteError(_) | Fault::Eof { refuses: true }))
+            && !run.facts[end].refused.is_empty()
+    };
+    plan.has_stuck_peer() || [0, 1].into_iter().any(|end| run.facts[end].stuck || waits_in_vain(end))
 }
 
 /// A run as one side sees it.

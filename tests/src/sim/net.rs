@@ -84,7 +84,7 @@ impl Pipe {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Waiting {
     Reader,
     Writer,
@@ -209,8 +209,15 @@ impl Net {
         }
     }
 
-    /// The wakeup will be made some time; until then the task may have gone on by itself.
+    /// Whoever waits will be woken some time; until then its task may have gone on by itself.
     fn wake_later(&mut self, pipe: usize, waiting: Waiting) {
+        let is_waiting = match waiting {
+            Waiting::Reader => self.pipes[pipe].reader.is_some(),
+            Waiting::Writer => self.pipes[pipe].writer.is_some(),
+        };
+        if !is_waiting || self.due.contains(&(pipe, waiting)) {
+            return;
+        }
         self.wakes += 1;
         if !matches!(self.sabotage, Some(Sabotage::LoseWake(n)) if n == self.wakes) {
             self.due.push((pipe, waiting));
@@ -259,8 +266,11 @@ impl Net {
         let chunk = self.chaos.up_to(self.pipes[from].plan.read_chunk);
         let sabotage = self.sabotage.filter(|_| from == 1);
         let pipe = &mut self.pipes[from];
-        let left = match pipe.plan.fault {
-            Some((Fault::Eof { .. } | Fault::ReadError(_) | Fault::Reset, at)) => at - pipe.facts.delivered.min(at),
+        let left = match (pipe.plan.fault, sabotage) {
+            (_, Some(Sabotage::End(at)))
+            | (Some((Fault::Eof { .. } | Fault::ReadError(_) | Fault::Reset, at)), _) => {
+                at - pipe.facts.delivered.min(at)
+            }
             _ => u64::MAX,
         };
         let mut told = match pipe.plan.fault {
