@@ -287,7 +287,10 @@ async fn a_write_error_in_shutdown_shuts_a_slow_transport_down_too(version: Prot
     let (mut client, tape, mut server) = pair(version, script).await;
     assert_eq!(client.shutdown().await.unwrap_err().kind(), Io::ConnectionReset);
     assert!(tape.counts().is_shut_down());
-    assert_eq!(read_all(&mut server).await.1.unwrap_err().kind(), Io::UnexpectedEof);
+    assert_eq!(
+        read_all(&mut server).await.1.unwrap_err().kind(),
+        Io::UnexpectedEof
+    );
 
     // One that is never shut down holds nobody up, and the error is still the first one.
     let script = Script::new()

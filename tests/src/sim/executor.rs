@@ -74,12 +74,7 @@ struct Executor {
 ///
 /// # Errors
 /// What hangs: nothing happens any more, or the same for ever.
-pub(super) async fn run(
-    spawner: Spawner,
-    net: NetHandle,
-    seed: u64,
-    spurious: bool,
-) -> Result<(), String> {
+pub(super) async fn run(spawner: Spawner, net: NetHandle, seed: u64, spurious: bool) -> Result<(), String> {
     let mut executor = Executor {
         spawner,
         tasks: Vec::new(),
@@ -95,17 +90,21 @@ pub(super) async fn run(
         if let Poll::Ready(end) = executor.poll(cx) {
             return Poll::Ready(end);
         }
-        limit
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(format!("a hang: nothing has happened for long ({} tasks)", executor.alive().len())))
+        limit.as_mut().poll(cx).map(|()| {
+            Err(format!(
+                "a hang: nothing has happened for long ({} tasks)",
+                executor.alive().len()
+            ))
+        })
     })
     .await
 }
 
 impl Executor {
     fn alive(&self) -> Vec<usize> {
-        (0..self.tasks.len()).filter(|&task| self.tasks[task].is_some()).collect()
+        (0..self.tasks.len())
+            .filter(|&task| self.tasks[task].is_some())
+            .collect()
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), String>> {

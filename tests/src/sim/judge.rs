@@ -4,10 +4,10 @@
 
 use std::io::ErrorKind as Io;
 
-use tls_core::{EarlyData, HandshakeType, Phase, ProtocolVersion, Side};
+use tls_core::{AlertDescription, EarlyData, HandshakeType, Phase, ProtocolVersion, Side};
 
 use super::net::{Facts, Told};
-use super::plan::{Close, Fault, Plan, Served};
+use super::plan::{Auth, Close, Fault, Plan, Served};
 use super::record::{Ended, Graceful, Handshake, Record, Run};
 
 /// Compares what the sides saw with what the transport knows.
@@ -49,9 +49,13 @@ fn both(plan: &Plan, run: &Run) -> Result<(), String> {
                 ..
             },
             Handshake::Done {
-                early: other, resumed, ..
+                early: other,
+                resumed,
+                ..
             },
-        ) => must(one == other && same == resumed, || "the two sides disagree on early data or resumption".to_owned()),
+        ) => must(one == other && same == resumed, || {
+            "the two sides disagree on early data or resumption".to_owned()
+        }),
         _ => Ok(()),
     }
 }
@@ -67,7 +71,10 @@ fn is_stuck(plan: &Plan, run: &Run) -> bool {
             && matches!(fault, Some(Fault::WriteError(_) | Fault::Eof { refuses: true }))
             && !run.facts[end].refused.is_empty()
     };
-    plan.has_stuck_peer() || [0, 1].into_iter().any(|end| run.facts[end].stuck || waits_in_vain(end))
+    plan.has_stuck_peer()
+        || [0, 1]
+            .into_iter()
+            .any(|end| run.facts[end].stuck || waits_in_vain(end))
 }
 
 /// A run as one side sees it.
@@ -91,15 +98,19 @@ impl View<'_> {
 
     fn judge(&self) -> Result<(), String> {
         let Record {
-            odd,
-            wrong,
-            gave_up,
-            ..
+            odd, wrong, gave_up, ..
         } = self.mine;
         must(odd.is_none(), || format!("{odd:?}"))?;
-        must(wrong.is_none(), || format!("byte {wrong:?} is not the one that was sent"))?;
-        must(self.received() <= self.theirs.sent + self.theirs.failed_write, || "it got more than was sent".to_owned())?;
-        must(!gave_up || self.stuck, || "a hang: it waited for nothing".to_owned())?;
+        must(wrong.is_none(), || {
+            format!("byte {wrong:?} is not the one that was sent")
+        })?;
+        must(
+            self.received() <= self.theirs.sent + self.theirs.failed_write,
+            || "it got more than was sent".to_owned(),
+        )?;
+        must(!gave_up || self.stuck, || {
+            "a hang: it waited for nothing".to_owned()
+        })?;
         self.handshake()?;
         self.early()?;
         if !self.mine.handshake.is_done() {
@@ -135,7 +146,7 @@ impl View<'_> {
                 *version == self.plan.version
                     && *resumed == self.plan.resume
                     && *early == self.expected_early()
-                    && (self.end == 0 || *has_peer == self.plan.client_auth)
+                    && (self.end == 0 || *has_peer == (self.plan.auth == Auth::Given))
             }
             Handshake::Truncated { phase } => {
                 self.was_told(Told::Eof)
@@ -158,9 +169,21 @@ impl View<'_> {
                     && *bytes_in == self.incoming.delivered
                     && *bytes_out == self.outgoing.taken
             }
+            Handshake::Refused => self.end == 1 && self.plan.auth == Auth::Missing,
+            // In TLS 1.3 the client's handshake is over before.
+            Handshake::Alert(description) => {
+                self.was_refused() && self.is_tls12() && *description == AlertDescription::HANDSHAKE_FAILURE
+            }
             Handshake::Other(_) => false,
         };
-        must(fits, || format!("no such end of a handshake is due: {handshake:?}"))
+        must(fits, || {
+            format!("no such end of a handshake is due: {handshake:?}")
+        })
+    }
+
+    /// Whether the server refused us.
+    const fn was_refused(&self) -> bool {
+        matches!(self.theirs.handshake, Handshake::Refused)
     }
 
     fn expected_early(&self) -> EarlyData {
@@ -251,9 +274,15 @@ impl View<'_> {
             Ended::Stopped => true,
             Ended::Clean => self.received() == self.theirs.sent && came != Some(false),
             Ended::Error(Io::UnexpectedEof) => self.was_told(Told::Eof) && came != Some(true),
+            Ended::Error(Io::ConnectionAborted) if self.was_refused() => true,
             Ended::Error(kind) => self.was_told(Told::Error(kind)) && came != Some(true),
         };
-        must(fits, || format!("no such end of reading is due: {:?} ({came:?})", self.mine.reading))
+        must(fits, || {
+            format!(
+                "no such end of reading is due: {:?} ({came:?})",
+                self.mine.reading
+            )
+        })
     }
 
     /// What came before the end was delivered.
@@ -268,9 +297,10 @@ impl View<'_> {
             .map(|(data, _)| *data)
             .max()
             .unwrap_or(0);
-        must(!read_to_the_end || self.received() >= due || self.mine.graceful == Some(Graceful::Truncated), || {
-            format!("{due} bytes came, of which it got {}", self.received())
-        })
+        must(
+            !read_to_the_end || self.received() >= due || self.mine.graceful == Some(Graceful::Truncated),
+            || format!("{due} bytes came, of which it got {}", self.received()),
+        )
     }
 
     fn writing(&self) -> Result<(), String> {
@@ -279,10 +309,12 @@ impl View<'_> {
             Ended::NotYet => self.mine.gave_up,
             Ended::Stopped => self.plan.sides[self.end].close.is_in_the_middle(),
             Ended::Clean => is_all,
-            Ended::Error(Io::BrokenPipe) if self.closed_by_peer() => true,
+            Ended::Error(Io::BrokenPipe) if self.closed_by_peer() || self.was_refused() => true,
             Ended::Error(kind) => self.outgoing.refused.contains(&kind),
         };
-        must(fits, || format!("no such end of writing is due: {:?}", self.mine.writing))
+        must(fits, || {
+            format!("no such end of writing is due: {:?}", self.mine.writing)
+        })
     }
 
     /// In TLS 1.2 the peer's close_notify closes both directions, as soon as it has come.
@@ -303,7 +335,9 @@ impl View<'_> {
             Ended::Error(kind) => self.outgoing.refused.contains(&kind),
             Ended::Stopped => false,
         };
-        must(fits, || format!("no such end of a shutdown is due: {:?}", self.mine.shutdown))
+        must(fits, || {
+            format!("no such end of a shutdown is due: {:?}", self.mine.shutdown)
+        })
     }
 
     fn graceful(&self) -> Result<(), String> {
@@ -323,6 +357,7 @@ impl View<'_> {
             Graceful::Reset => [Io::ConnectionReset, Io::BrokenPipe]
                 .iter()
                 .any(|kind| self.transport_failed_with(*kind)),
+            Graceful::Failed(Io::ConnectionAborted) if self.was_refused() => true,
             Graceful::Failed(kind) => self.transport_failed_with(kind),
         };
         must(fits, || format!("no such end is due: {graceful:?} ({came:?})"))
@@ -330,6 +365,14 @@ impl View<'_> {
 
     /// Where nothing went wrong and nobody left early, everything arrives and ends well.
     fn order(&self) -> Result<(), String> {
+        if self.was_refused() && self.plan.pipes.iter().all(|pipe| pipe.fault.is_none()) {
+            // The alert arrives whatever else the client does; one that reads learns of it.
+            let reads = matches!(self.mine.reading, Ended::Clean | Ended::Error(_));
+            let learns = self.mine.reading == Ended::Error(Io::ConnectionAborted);
+            return must(!reads || learns, || {
+                "it was not told that it is refused".to_owned()
+            });
+        }
         if !self.plan.is_orderly() {
             return Ok(());
         }
@@ -340,6 +383,8 @@ impl View<'_> {
                 Close::GracefulAfterBoth => mine.graceful == Some(Graceful::Clean),
                 _ => mine.reading == Ended::Clean && mine.shutdown == Ended::Clean,
             };
-        must(is_complete, || "nothing went wrong, and yet not all is well".to_owned())
+        must(is_complete, || {
+            "nothing went wrong, and yet not all is well".to_owned()
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! paused time; [`judge()`] compares what the two sides saw with what the transport knows. Randomness of TLS itself stays
 //! random: no length on the wire depends on it, and no rule on the bytes.
 
+mod ends;
 mod executor;
 mod judge;
 mod net;
@@ -17,6 +18,6 @@ mod world;
 
 pub use judge::judge;
 pub use net::{Facts, Sabotage, Told};
-pub use plan::{Close, Early, Fault, How, PipePlan, Plan, Served, SidePlan, Structure};
+pub use plan::{Auth, Close, Early, Fault, How, PipePlan, Plan, Served, SidePlan, Structure};
 pub use record::{Ended, Graceful, Handshake, Record, Run};
 pub use world::World;

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use tls_tokio::SplitTransport;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
+use super::ends::SimIo;
 use super::plan::{Fault, PipePlan, Plan};
 use super::rng::Rng;
 
@@ -90,7 +89,7 @@ enum Waiting {
     Writer,
 }
 
-struct Net {
+pub(super) struct Net {
     /// From the client, from the server.
     pipes: [Pipe; 2],
     chaos: Rng,
@@ -137,20 +136,11 @@ impl NetHandle {
         if matches!(sabotage, Some(Sabotage::Leak)) {
             net.lock().leaked = Some(Arc::clone(&net.0));
         }
-        let ends = [0, 1].map(|end| SimIo {
-            read: SimRead {
-                net: net.clone(),
-                end,
-            },
-            write: SimWrite {
-                net: net.clone(),
-                end,
-            },
-        });
+        let ends = [0, 1].map(|end| SimIo::new(&net, end));
         (net, ends)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Net> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Net> {
         self.0.lock().expect("nobody panicked with it")
     }
 
@@ -251,7 +241,12 @@ impl Net {
         }
     }
 
-    fn poll_read(&mut self, end: usize, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(
+        &mut self,
+        end: usize,
+        cx: &Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let from = 1 - end;
         if self.dawdles(from, Waiting::Reader, cx) {
             self.note(1, end, u64::MAX);
@@ -310,7 +305,12 @@ impl Net {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&mut self, end: usize, cx: &Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(
+        &mut self,
+        end: usize,
+        cx: &Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.dawdles(end, Waiting::Writer, cx) {
             self.note(2, end, u64::MAX);
             return Poll::Pending;
@@ -325,7 +325,9 @@ impl Net {
         // How much is taken at most, and how much of it will arrive.
         let (left, arrives) = match pipe.plan.fault {
             Some((Fault::Stall | Fault::WriteError(_), at)) => (before(at), usize::MAX),
-            Some((Fault::Eof { .. } | Fault::ReadError(_) | Fault::Blackhole, at)) => (usize::MAX, before(at)),
+            Some((Fault::Eof { .. } | Fault::ReadError(_) | Fault::Blackhole, at)) => {
+                (usize::MAX, before(at))
+            }
             _ => (usize::MAX, usize::MAX),
         };
         let room = match arrives {
@@ -349,7 +351,7 @@ impl Net {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(&mut self, end: usize, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&mut self, end: usize, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.dawdles(end, Waiting::Writer, cx) {
             return Poll::Pending;
         }
@@ -363,7 +365,7 @@ impl Net {
         })
     }
 
-    fn poll_shutdown(&mut self, end: usize, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_shutdown(&mut self, end: usize, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if self.dawdles(end, Waiting::Writer, cx) {
             return Poll::Pending;
         }
@@ -381,7 +383,9 @@ impl Net {
         let kind = match pipe.plan.fault {
             _ if pipe.reset => io::ErrorKind::ConnectionReset,
             Some((Fault::WriteError(kind), at)) if taken >= at => kind,
-            Some((Fault::Eof { refuses: true }, at)) if pipe.facts.delivered >= at => io::ErrorKind::BrokenPipe,
+            Some((Fault::Eof { refuses: true }, at)) if pipe.facts.delivered >= at => {
+                io::ErrorKind::BrokenPipe
+            }
             _ if pipe.reader_gone || pipe.ended => io::ErrorKind::BrokenPipe,
             _ => return None,
         };
@@ -402,7 +406,7 @@ impl Net {
         self.wake_later(end, Waiting::Reader);
     }
 
-    fn drop_half(&mut self, end: usize, half: usize) {
+    pub(super) fn drop_half(&mut self, end: usize, half: usize) {
         self.note(3, end, half as u64);
         self.dropped[end][half] = true;
         if half == 1 {
@@ -427,88 +431,5 @@ impl Net {
 fn remember<T: PartialEq>(all: &mut Vec<T>, new: T) {
     if !all.contains(&new) {
         all.push(new);
-    }
-}
-
-/// One end of the transport.
-pub(super) struct SimIo {
-    read: SimRead,
-    write: SimWrite,
-}
-
-/// The half that reads.
-pub(super) struct SimRead {
-    net: NetHandle,
-    end: usize,
-}
-
-/// The half that writes.
-pub(super) struct SimWrite {
-    net: NetHandle,
-    end: usize,
-}
-
-impl Drop for SimRead {
-    fn drop(&mut self) {
-        self.net.lock().drop_half(self.end, 0);
-    }
-}
-
-impl Drop for SimWrite {
-    fn drop(&mut self) {
-        self.net.lock().drop_half(self.end, 1);
-    }
-}
-
-impl SplitTransport for SimIo {
-    type Read = SimRead;
-    type Write = SimWrite;
-
-    fn split_transport(self) -> (SimRead, SimWrite) {
-        (self.read, self.write)
-    }
-}
-
-impl AsyncRead for SimRead {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.net.lock().poll_read(self.end, cx, buf)
-    }
-}
-
-impl AsyncWrite for SimWrite {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.net.lock().poll_write(self.end, cx, data)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.net.lock().poll_flush(self.end, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.net.lock().poll_shutdown(self.end, cx)
-    }
-}
-
-impl AsyncRead for SimIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for SimIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 }

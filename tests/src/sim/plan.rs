@@ -17,7 +17,7 @@ pub struct Plan {
     pub version: ProtocolVersion,
     pub suite: CipherSuite,
     pub resume: bool,
-    pub client_auth: bool,
+    pub auth: Auth,
     pub early: Option<Early>,
     /// Client, server.
     pub sides: [SidePlan; 2],
@@ -27,6 +27,17 @@ pub struct Plan {
     pub drop_resets: bool,
     /// Tasks are polled now and then though nobody woke them.
     pub spurious: bool,
+}
+
+/// Whether the server asks for a client's certificate, and gets one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Auth {
+    /// It does not ask.
+    None,
+    /// It gets one.
+    Given,
+    /// It gets none, and refuses the client.
+    Missing,
 }
 
 /// Early data: how much is sent, and what the server does with it.
@@ -123,7 +134,10 @@ impl Close {
     /// Whether the side reads only up to [`SidePlan::stop_at`].
     #[must_use]
     pub const fn is_in_the_middle(self) -> bool {
-        matches!(self, Self::Graceful | Self::ShutdownAndDrop | Self::Drop | Self::Sleep)
+        matches!(
+            self,
+            Self::Graceful | Self::ShutdownAndDrop | Self::Drop | Self::Sleep
+        )
     }
 
     /// Whether nothing is lost where both sides end like this and nothing goes wrong.
@@ -180,14 +194,20 @@ impl Plan {
             ProtocolVersion::TLS12
         };
         let suite = rng.pick(suites(version));
-        let resume = rng.chance(850);
-        let client_auth = rng.chance(100);
+        let auth = match rng.below(100) {
+            0..87 => Auth::None,
+            87..96 => Auth::Given,
+            _ => Auth::Missing,
+        };
+        // Who is refused has no session.
+        let resume = rng.chance(850) && auth != Auth::Missing;
         let [mut client, mut server] = [SidePlan::new(&mut rng), SidePlan::new(&mut rng)];
         client.stop_at = rng.below(server.length + 1);
         server.stop_at = rng.below(client.length + 1);
 
         let can_be_early = resume && version == ProtocolVersion::TLS13;
-        let early = (can_be_early && rng.chance(300)).then(|| Early::new(&mut rng, client.length, server.length));
+        let early =
+            (can_be_early && rng.chance(300)).then(|| Early::new(&mut rng, client.length, server.length));
         // Two that only write, or one that only writes to somebody who does not read, would wait for each other.
         let client_must_read = server.close.is_in_the_middle() || early.is_some_and(Early::writes);
         if client.structure == Structure::WriteThenRead && client_must_read {
@@ -204,9 +224,9 @@ impl Plan {
         if early.is_some_and(Early::writes) {
             pipes[1].capacity = pipes[1].capacity.max(8192);
         }
-        if server.structure == Structure::WriteThenRead {
-            // Its flush waits until the transport has taken the tickets too, which a client that expects no data does not
-            // read.
+        if server.structure == Structure::WriteThenRead || server.length == 0 {
+            // Its flush, or its shutdown, waits until the transport has taken the tickets too, which a client that expects
+            // no data does not read.
             pipes[1].capacity = pipes[1].capacity.max(2000);
         }
         Self {
@@ -214,7 +234,7 @@ impl Plan {
             version,
             suite,
             resume,
-            client_auth,
+            auth,
             early,
             sides: [client, server],
             pipes,
@@ -232,8 +252,12 @@ impl Plan {
     #[must_use]
     pub fn is_orderly(&self) -> bool {
         let late = |side: &SidePlan| side.close != Close::HalfClose || self.version == ProtocolVersion::TLS13;
-        self.pipes.iter().all(|pipe| pipe.fault.is_none())
-            && self.sides.iter().all(|side| side.close.is_orderly() && late(side))
+        self.auth != Auth::Missing
+            && self.pipes.iter().all(|pipe| pipe.fault.is_none())
+            && self
+                .sides
+                .iter()
+                .all(|side| side.close.is_orderly() && late(side))
     }
 }
 
@@ -263,7 +287,11 @@ impl Early {
                 1 => rng.below(client + 1),
                 _ => usize::MAX,
             };
-            let write = if rng.chance(500) { rng.below(server.min(2048) + 1) } else { 0 };
+            let write = if rng.chance(500) {
+                rng.below(server.min(2048) + 1)
+            } else {
+                0
+            };
             Served::Accepted { read, write }
         };
         // Sometimes more than the ticket allows.
@@ -340,7 +368,9 @@ impl PipePlan {
             rng.below(2500 + length + length / 20)
         };
         let fault = rng.chance(300).then(|| match rng.below(6) {
-            0 => Fault::Eof { refuses: rng.chance(500) },
+            0 => Fault::Eof {
+                refuses: rng.chance(500),
+            },
             1 => Fault::ReadError(rng.pick(&ERRORS)),
             2 => Fault::WriteError(rng.pick(&ERRORS)),
             3 => Fault::Reset,

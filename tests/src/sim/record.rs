@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tls_core::{EarlyData, ErrorKind, Phase, ProtocolVersion};
+use tls_core::{AlertDescription, EarlyData, ErrorKind, NothingInCommon, Phase, ProtocolVersion};
 use tls_tokio::{Error, Shutdown, TlsInfo};
 
 use super::net::Facts;
@@ -30,6 +30,10 @@ pub enum Handshake {
         bytes_out: u64,
         millis: u64,
     },
+    /// The server refused a client without a certificate.
+    Refused,
+    /// The client was told so: the alert.
+    Alert(AlertDescription),
     /// Anything else: nothing of that is planned.
     Other(String),
 }
@@ -53,10 +57,10 @@ impl Handshake {
                 millis: u64::try_from(timeout.elapsed.as_millis()).unwrap_or(u64::MAX),
             },
             Error::Tls(error) => match error.kind() {
-                ErrorKind::Truncated => Self::Truncated {
-                    phase: error.phase(),
-                },
+                ErrorKind::Truncated => Self::Truncated { phase: error.phase() },
                 ErrorKind::Link(error) => Self::Link { kind: error.kind() },
+                ErrorKind::NothingInCommon(NothingInCommon::ClientCertificate { .. }) => Self::Refused,
+                ErrorKind::AlertReceived(description) => Self::Alert(*description),
                 _ => Self::Other(format!("{error:?}")),
             },
             other => Self::Other(format!("{other:?}")),

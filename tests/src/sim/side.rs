@@ -12,8 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::ends::SimIo;
 use super::executor::Spawner;
-use super::net::{NetHandle, SimIo};
+use super::net::NetHandle;
 use super::plan::{Close, How, Plan, Served, SidePlan, Structure};
 use super::record::{Ended, Graceful, Handshake, Record};
 use super::rng::Rng;
@@ -90,7 +91,9 @@ impl Side {
             // If the handshake fails nobody knows how much of it the server has seen.
             side.record.borrow_mut().sent = offered;
             let connected = match side.plan.early {
-                None => Box::pin(connector.connect(server_name(), io)).await.map(|tls| (tls, [].as_slice())),
+                None => Box::pin(connector.connect(server_name(), io))
+                    .await
+                    .map(|tls| (tls, [].as_slice())),
                 Some(_) => Box::pin(connector.connect_early(server_name(), io, &side.out[..offered])).await,
             };
             match connected {
@@ -219,7 +222,12 @@ impl Side {
     }
 
     /// Traffic by two tasks, which give back what they were given if there was time enough.
-    async fn in_two_tasks<R, W>(self: &Rc<Self>, mut read: R, mut write: W, deadline: Instant) -> Option<(R, W)>
+    async fn in_two_tasks<R, W>(
+        self: &Rc<Self>,
+        mut read: R,
+        mut write: W,
+        deadline: Instant,
+    ) -> Option<(R, W)>
     where
         R: Take + 'static,
         W: Give + 'static,
@@ -227,7 +235,10 @@ impl Side {
         let (reader_done, reader) = oneshot::channel();
         let side = Rc::clone(self);
         self.spawner.spawn(async move {
-            if timeout_at(deadline, side.read(&mut read, side.goal())).await.is_ok() {
+            if timeout_at(deadline, side.read(&mut read, side.goal()))
+                .await
+                .is_ok()
+            {
                 let _ = reader_done.send(read);
             }
         });
@@ -326,7 +337,8 @@ impl Side {
         };
         self.record.borrow_mut().writing = ended;
         // A side that cannot write has to say so, or its peer would wait.
-        if matches!(ended, Ended::Error(_)) || ended == Ended::Clean && self.mine().close == Close::HalfClose {
+        if matches!(ended, Ended::Error(_)) || ended == Ended::Clean && self.mine().close == Close::HalfClose
+        {
             self.shut_down(writer).await;
         }
     }
@@ -402,7 +414,11 @@ impl Side {
         let at = record.got;
         let right = self.due.get(at..).unwrap_or_default();
         if record.wrong.is_none() && !right.starts_with(data) {
-            let same = data.iter().zip(right).take_while(|(one, other)| one == other).count();
+            let same = data
+                .iter()
+                .zip(right)
+                .take_while(|(one, other)| one == other)
+                .count();
             record.wrong = Some(at + same);
         }
         record.got += data.len();

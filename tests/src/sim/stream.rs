@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tls_tokio::{ReadHalf, TlsStream, WriteHalf};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use super::net::{SimIo, SimRead, SimWrite};
+use super::ends::{SimIo, SimRead, SimWrite};
 use super::plan::How;
 
 /// What one read gives goes here.

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::executor::{self, Spawner};
 use super::net::{NetHandle, Sabotage};
-use super::plan::{MAX_EARLY, Plan, suites};
+use super::plan::{Auth, MAX_EARLY, Plan, suites};
 use super::record::Run;
 use super::rng::Rng;
 use super::side::{Side, Stop};
@@ -28,7 +28,7 @@ use crate::versions::{Only, VERSIONS};
 const DATA: usize = 512 * 1024;
 
 /// Configurations that fit each other: version, suite, client certificate.
-type Kind = (u16, u16, bool);
+type Kind = (u16, u16, Auth);
 
 /// What all runs share.
 pub struct World {
@@ -51,12 +51,14 @@ impl World {
             .start_paused(true)
             .build()
             .expect("a runtime can be made");
-        let client = Leaf::new(KeyType::Ed25519, &["client.test"]).client().self_signed();
+        let client = Leaf::new(KeyType::Ed25519, &["client.test"])
+            .client()
+            .self_signed();
         let mut sides = BTreeMap::new();
         for version in VERSIONS {
             for suite in suites(version) {
-                for auth in [false, true] {
-                    let configs = Configs::new(&runtime, version, *suite, auth.then_some(&client));
+                for auth in [Auth::None, Auth::Given, Auth::Missing] {
+                    let configs = Configs::new(&runtime, version, *suite, auth, &client);
                     sides.insert((version.0, suite.0, auth), configs);
                 }
             }
@@ -76,7 +78,7 @@ impl World {
     /// If somebody who is gone keeps what a side saw.
     #[must_use]
     pub fn run_with(&self, plan: &Plan, sabotage: Option<Sabotage>) -> Run {
-        let configs = &self.sides[&(plan.version.0, plan.suite.0, plan.client_auth)];
+        let configs = &self.sides[&(plan.version.0, plan.suite.0, plan.auth)];
         let (net, [client_io, server_io]) = NetHandle::new(plan, sabotage);
         let spawner = Spawner::default();
         let shared = Rc::new(plan.clone());
@@ -98,7 +100,11 @@ impl World {
                 stop: Stop::default(),
             })
         });
-        let connector = if plan.resume { &configs.resuming } else { &configs.full };
+        let connector = if plan.resume {
+            &configs.resuming
+        } else {
+            &configs.full
+        };
         spawner.spawn(Rc::clone(&client).connect(connector.clone(), client_io));
         spawner.spawn(Rc::clone(&server).accept(configs.acceptor.clone(), server_io));
         let end = executor::run(spawner, net.clone(), plan.seed, plan.spurious);
@@ -129,13 +135,19 @@ impl Default for World {
 }
 
 impl Configs {
-    fn new(runtime: &Runtime, version: ProtocolVersion, suite: CipherSuite, auth: Option<&Identity>) -> Self {
+    fn new(
+        runtime: &Runtime,
+        version: ProtocolVersion,
+        suite: CipherSuite,
+        auth: Auth,
+        identity: &Identity,
+    ) -> Self {
         let mut server = server_builder()
             .only(version)
             .max_early_data(MAX_EARLY as u32)
             .replay_guard(Arc::new(EveryFlight));
-        if let Some(client) = auth {
-            let pinned = Arc::new(PinnedCertificate::new(client.leaf()));
+        if auth != Auth::None {
+            let pinned = Arc::new(PinnedCertificate::new(identity.leaf()));
             server = server.client_auth(ClientAuth::required(pinned));
         }
         let server: ServerConfig = server.build().expect("a good configuration");
@@ -144,7 +156,7 @@ impl Configs {
                 .only(version)
                 .cipher_suites([suite])
                 .session_cache(Arc::clone(stock) as Arc<dyn ClientSessionCache>);
-            if let Some(identity) = auth {
+            if auth == Auth::Given {
                 client = client.certificate(certified(identity));
             }
             client.build().expect("a good configuration")
@@ -152,8 +164,11 @@ impl Configs {
         let acceptor = TlsAcceptor::new(server);
         let stock = Arc::new(Stock::default());
         let resuming = TlsConnector::new(client(&stock));
-        runtime.block_on(meet(&resuming, &acceptor));
-        assert!(stock.kept.lock().expect("no panic").is_some(), "no session came");
+        if auth != Auth::Missing {
+            runtime.block_on(meet(&resuming, &acceptor));
+            let kept = stock.kept.lock().expect("no panic");
+            assert!(kept.is_some(), "no session came");
+        }
         // The same trust, or the session would not fit; and never a session.
         let full = TlsConnector::new(client(&Arc::new(Stock {
             is_closed: true,
@@ -246,4 +261,3 @@ fn bytes() -> &'static [u8] {
         (0..DATA / 8).flat_map(|_| rng.next().to_le_bytes()).collect()
     })
 }
-

@@ -46,7 +46,11 @@ fn a_changed_byte_is_found_wherever_it_is() {
     // Before that there is one whose value does not matter: the minor version of a change_cipher_spec of TLS 1.3.
     for (plan, byte) in orderly().zip((140..320).step_by(3)) {
         for sabotage in [Sabotage::Flip(byte), Sabotage::Skip(byte)] {
-            assert!(verdict(&world, &plan, sabotage).is_err(), "seed {}: {sabotage:?}", plan.seed);
+            assert!(
+                verdict(&world, &plan, sabotage).is_err(),
+                "seed {}: {sabotage:?}",
+                plan.seed
+            );
         }
     }
 }
@@ -110,13 +114,20 @@ fn what_cannot_be_is_refused() {
         ("a peer that was not stuck", |run| {
             run.records[1].shutdown = Ended::Error(Io::TimedOut);
         }),
-        ("a shutdown that never was", |run| run.records[0].shutdown = Ended::NotYet),
+        ("a shutdown that never was", |run| {
+            run.records[0].shutdown = Ended::NotYet
+        }),
         ("a patience that was over", |run| run.records[1].gave_up = true),
-        ("no handshake", |run| run.records[1].handshake = tls_tests::sim::Handshake::NotYet),
+        ("no handshake", |run| {
+            run.records[1].handshake = tls_tests::sim::Handshake::NotYet
+        }),
     ];
     let plans = orderly().filter(|plan| {
         plan.version == ProtocolVersion::TLS13
-            && plan.sides.iter().all(|side| side.close == Close::AfterBoth && side.structure != Structure::Halves)
+            && plan
+                .sides
+                .iter()
+                .all(|side| side.close == Close::AfterBoth && side.structure != Structure::Halves)
     });
     for plan in plans.take(3) {
         let run = world.run(&plan);

@@ -77,10 +77,19 @@ fn every_byte_is_right_every_end_has_the_right_name_and_nothing_hangs_or_leaks()
     }
     let mut all = String::new();
     for failure in &failures {
-        let _ = writeln!(all, "{failure}\nAgain: TLS_SIM_SEED=n cargo test -p tls-tests --test simulated every\n");
+        let _ = writeln!(
+            all,
+            "{failure}\nAgain: TLS_SIM_SEED=n cargo test -p tls-tests --test simulated every\n"
+        );
     }
     assert!(failures.is_empty(), "\n{all}");
     let grown = heap().saturating_sub(before);
-    println!("{count} connections in {:?}, the heap grew by {grown} bytes", started.elapsed());
-    assert!(grown < HEAP, "the heap grew by {grown} bytes in {count} connections");
+    println!(
+        "{count} connections in {:?}, the heap grew by {grown} bytes",
+        started.elapsed()
+    );
+    assert!(
+        grown < HEAP,
+        "the heap grew by {grown} bytes in {count} connections"
+    );
 }
