@@ -134,6 +134,8 @@ pub struct Record {
     pub early_reading: Ended,
     /// How its early writing ended (server).
     pub early_writing: Ended,
+    /// Early data that the server has not seen (client).
+    pub early_rest: usize,
     /// Bytes that it wrote: that a write said it had taken.
     pub sent: usize,
     /// Bytes of a write that failed: some of them may have left all the same.

@@ -99,6 +99,7 @@ impl Side {
             match connected {
                 Ok((stream, rest)) => {
                     side.record.borrow_mut().sent = offered - rest.len();
+                    side.record.borrow_mut().early_rest = rest.len();
                     side.talk(stream, deadline).await;
                 }
                 Err(failure) => side.failed(failure),

@@ -8,6 +8,7 @@
 )]
 
 mod detectors;
+mod tally;
 
 use std::alloc::System;
 use std::fmt::Write as _;
@@ -15,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tls_tests::sim::{Plan, World, judge};
+
+use self::tally::Tally;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -59,11 +62,13 @@ fn every_byte_is_right_every_end_has_the_right_name_and_nothing_hangs_or_leaks()
         ),
     };
     let mut failures = Vec::new();
+    let mut tally = Tally::default();
     let mut before = heap();
     let started = std::time::Instant::now();
     for seed in first..first + count {
         let plan = Plan::new(seed);
         let run = world.run(&plan);
+        tally.count(&plan, &run);
         if let Err(failure) = judge(&plan, &run) {
             failures.push(failure);
             if failures.len() >= ENOUGH {
@@ -85,9 +90,12 @@ fn every_byte_is_right_every_end_has_the_right_name_and_nothing_hangs_or_leaks()
     assert!(failures.is_empty(), "\n{all}");
     let grown = heap().saturating_sub(before);
     println!(
-        "{count} connections in {:?}, the heap grew by {grown} bytes",
+        "{count} connections in {:?}, the heap grew by {grown} bytes\n{tally}",
         started.elapsed()
     );
+    if count >= CONNECTIONS {
+        assert_eq!(tally.missing(count), [""; 0]);
+    }
     assert!(
         grown < HEAP,
         "the heap grew by {grown} bytes in {count} connections"
