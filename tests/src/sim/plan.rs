@@ -75,6 +75,8 @@ pub struct SidePlan {
     pub flushes: usize,
     /// Per mille of the writes.
     pub key_updates: usize,
+    /// Does not flush at the end: what is left goes with its reads.
+    pub lazy: bool,
     /// How it reads.
     pub how: How,
     /// In which order, and in how many tasks.
@@ -217,7 +219,7 @@ impl Plan {
             || client.structure == Structure::WriteThenRead
             || early.is_some_and(Early::writes);
         if server.structure == Structure::WriteThenRead && server_must_read {
-            server.structure = Structure::TwoTasks;
+            (server.structure, server.lazy) = (Structure::TwoTasks, false);
         }
 
         let mut pipes = [client.length, server.length].map(|length| PipePlan::new(&mut rng, length));
@@ -322,6 +324,7 @@ impl SidePlan {
             vectored: rng.pick(&[0, 0, 300]),
             flushes: rng.pick(&[0, 100, 1000]),
             key_updates: rng.pick(&[0, 0, 30]),
+            lazy: rng.chance(500),
             how: match rng.below(3) {
                 0 => How::Initialised(size),
                 1 => How::Uninitialised(size),
@@ -345,15 +348,16 @@ impl SidePlan {
             },
             stop_at: 0,
         }
-        .with_a_whole_stream()
+        .with_a_fitting_structure()
     }
 
-    /// A half has no `graceful_shutdown`.
-    fn with_a_whole_stream(mut self) -> Self {
+    /// A half has no `graceful_shutdown`; and where a second task reads, it is not woken for what the first did not flush.
+    fn with_a_fitting_structure(mut self) -> Self {
         let is_graceful = matches!(self.close, Close::Graceful | Close::GracefulAfterBoth);
         if is_graceful && self.structure == Structure::Halves {
             self.structure = Structure::TwoTasks;
         }
+        self.lazy &= matches!(self.structure, Structure::WriteThenRead | Structure::Together);
         self
     }
 }

@@ -385,7 +385,10 @@ impl Side {
             }
             self.dawdle().await;
         }
-        self.flush(writer).await
+        match self.mine().lazy {
+            true => Ok(()),
+            false => self.flush(writer).await,
+        }
     }
 
     async fn flush<W: Give>(&self, writer: &mut W) -> io::Result<()> {
