@@ -262,9 +262,11 @@ impl View<'_> {
         }
     }
 
-    /// Whether the peer said that it closes; in TLS 1.2 reading our close_notify is enough.
+    /// Whether the peer may have said that it closes; in TLS 1.2 reading our close_notify is enough. A stream that is
+    /// dropped says so where it can.
     fn may_have_closed(&self) -> bool {
-        self.theirs.closing || self.is_tls12() && self.mine.closing
+        let is_dropped = !self.theirs.closing && self.theirs.handshake.is_done();
+        self.theirs.closing || is_dropped || self.is_tls12() && self.mine.closing
     }
 
     fn reading(&self) -> Result<(), String> {
@@ -275,7 +277,7 @@ impl View<'_> {
             Ended::Clean => self.received() == self.theirs.sent && came != Some(false),
             Ended::Error(Io::UnexpectedEof) => self.was_told(Told::Eof) && came != Some(true),
             Ended::Error(Io::ConnectionAborted) if self.was_refused() => true,
-            Ended::Error(kind) => self.was_told(Told::Error(kind)) && came != Some(true),
+            Ended::Error(kind) => self.transport_failed_with(kind) && came != Some(true),
         };
         must(fits, || {
             format!(
@@ -310,7 +312,8 @@ impl View<'_> {
             Ended::Stopped => self.plan.sides[self.end].close.is_in_the_middle(),
             Ended::Clean => is_all,
             Ended::Error(Io::BrokenPipe) if self.closed_by_peer() || self.was_refused() => true,
-            Ended::Error(kind) => self.outgoing.refused.contains(&kind),
+            Ended::Error(Io::ConnectionAborted) if self.was_refused() => true,
+            Ended::Error(kind) => self.transport_failed_with(kind),
         };
         must(fits, || {
             format!("no such end of writing is due: {:?}", self.mine.writing)
@@ -332,7 +335,8 @@ impl View<'_> {
         let fits = match self.mine.shutdown {
             Ended::NotYet | Ended::Clean => true,
             Ended::Error(Io::TimedOut) => self.is_not_read(),
-            Ended::Error(kind) => self.outgoing.refused.contains(&kind),
+            Ended::Error(Io::ConnectionAborted) if self.was_refused() => true,
+            Ended::Error(kind) => self.transport_failed_with(kind),
             Ended::Stopped => false,
         };
         must(fits, || {

@@ -23,7 +23,7 @@ use self::tally::Tally;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Connections where nobody asks for more: some seconds without optimisation.
-const CONNECTIONS: u64 = 3000;
+const CONNECTIONS: u64 = 5000;
 
 /// Bytes of heap by which all connections together may make the process larger: what the buffers' pool keeps, and what
 /// the test harness does meanwhile. A leak of 100 bytes per connection would be several times as much.
