@@ -136,7 +136,7 @@ impl View<'_> {
     fn handshake(&self) -> Result<(), String> {
         let handshake = &self.mine.handshake;
         let fits = match handshake {
-            Handshake::NotYet => self.mine.gave_up,
+            Handshake::NotYet => self.was_left_off(),
             Handshake::Done {
                 version,
                 resumed,
@@ -182,8 +182,14 @@ impl View<'_> {
     }
 
     /// Whether the server refused us.
-    const fn was_refused(&self) -> bool {
-        matches!(self.theirs.handshake, Handshake::Refused)
+    fn was_refused(&self) -> bool {
+        let before_it_was_dropped = self.theirs.abandoned && self.plan.auth == Auth::Missing;
+        matches!(self.theirs.handshake, Handshake::Refused) || before_it_was_dropped
+    }
+
+    /// Whether this side did not come to its own end.
+    const fn was_left_off(&self) -> bool {
+        self.mine.gave_up || self.mine.abandoned
     }
 
     fn expected_early(&self) -> EarlyData {
@@ -272,7 +278,7 @@ impl View<'_> {
     fn reading(&self) -> Result<(), String> {
         let came = self.peer_close_came();
         let fits = match self.mine.reading {
-            Ended::NotYet => self.mine.gave_up,
+            Ended::NotYet => self.was_left_off(),
             Ended::Stopped => true,
             Ended::Clean => self.received() == self.theirs.sent && came != Some(false),
             Ended::Error(Io::UnexpectedEof) => self.was_told(Told::Eof) && came != Some(true),
@@ -308,7 +314,7 @@ impl View<'_> {
     fn writing(&self) -> Result<(), String> {
         let is_all = self.mine.sent == self.plan.sides[self.end].length;
         let fits = match self.mine.writing {
-            Ended::NotYet => self.mine.gave_up,
+            Ended::NotYet => self.was_left_off(),
             Ended::Stopped => self.plan.sides[self.end].close.is_in_the_middle(),
             Ended::Clean => is_all,
             Ended::Error(Io::BrokenPipe) if self.closed_by_peer() || self.was_refused() => true,
@@ -369,7 +375,9 @@ impl View<'_> {
 
     /// Where nothing went wrong and nobody left early, everything arrives and ends well.
     fn order(&self) -> Result<(), String> {
-        if self.was_refused() && self.plan.pipes.iter().all(|pipe| pipe.fault.is_none()) {
+        if matches!(self.theirs.handshake, Handshake::Refused)
+            && self.plan.pipes.iter().all(|pipe| pipe.fault.is_none())
+        {
             // The alert arrives whatever else the client does; one that reads learns of it.
             let reads = matches!(self.mine.reading, Ended::Clean | Ended::Error(_));
             let learns = self.mine.reading == Ended::Error(Io::ConnectionAborted);

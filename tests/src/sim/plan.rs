@@ -83,6 +83,8 @@ pub struct SidePlan {
     pub structure: Structure,
     /// How it ends.
     pub close: Close,
+    /// Its task is dropped after so many polls, whatever it was doing.
+    pub abandon: Option<usize>,
     /// Bytes read after which it ends, where `close` is one of those that do not wait for all.
     pub stop_at: usize,
 }
@@ -219,7 +221,7 @@ impl Plan {
             || client.structure == Structure::WriteThenRead
             || early.is_some_and(Early::writes);
         if server.structure == Structure::WriteThenRead && server_must_read {
-            (server.structure, server.lazy) = (Structure::TwoTasks, false);
+            (server.structure, server.lazy, server.abandon) = (Structure::TwoTasks, false, None);
         }
 
         let mut pipes = [client.length, server.length].map(|length| PipePlan::new(&mut rng, length));
@@ -259,7 +261,7 @@ impl Plan {
             && self
                 .sides
                 .iter()
-                .all(|side| side.close.is_orderly() && late(side))
+                .all(|side| side.close.is_orderly() && side.abandon.is_none() && late(side))
     }
 }
 
@@ -325,6 +327,7 @@ impl SidePlan {
             flushes: rng.pick(&[0, 100, 1000]),
             key_updates: rng.pick(&[0, 0, 30]),
             lazy: rng.chance(500),
+            abandon: rng.chance(200).then(|| rng.below(120)),
             how: match rng.below(3) {
                 0 => How::Initialised(size),
                 1 => How::Uninitialised(size),
@@ -357,7 +360,10 @@ impl SidePlan {
         if is_graceful && self.structure == Structure::Halves {
             self.structure = Structure::TwoTasks;
         }
-        self.lazy &= matches!(self.structure, Structure::WriteThenRead | Structure::Together);
+        // Other tasks would go on without it.
+        let is_one_task = matches!(self.structure, Structure::WriteThenRead | Structure::Together);
+        self.abandon = self.abandon.filter(|_| is_one_task);
+        self.lazy &= is_one_task;
         self
     }
 }

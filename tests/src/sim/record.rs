@@ -160,6 +160,8 @@ pub struct Record {
     pub shutdown: Ended,
     /// How its graceful shutdown ended.
     pub graceful: Option<Graceful>,
+    /// It was dropped as the plan says.
+    pub abandoned: bool,
     /// Its time was over.
     pub gave_up: bool,
     /// What took longer than it may, or was not twice the same.

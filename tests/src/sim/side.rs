@@ -129,8 +129,21 @@ impl Side {
     }
 
     async fn patiently(&self, deadline: Instant, life: impl Future<Output = ()>) {
-        if timeout_at(deadline, life).await.is_err() {
-            self.record.borrow_mut().gave_up = true;
+        let mut life = Box::pin(timeout_at(deadline, life));
+        let mut polls = self.mine().abandon;
+        let ended = poll_fn(|cx| {
+            if polls == Some(0) {
+                return Poll::Ready(None);
+            }
+            polls = polls.map(|polls| polls - 1);
+            life.as_mut().poll(cx).map(Some)
+        })
+        .await;
+        drop(life);
+        match ended {
+            None => self.record.borrow_mut().abandoned = true,
+            Some(Err(_)) => self.record.borrow_mut().gave_up = true,
+            Some(Ok(())) => {}
         }
     }
 

@@ -94,11 +94,13 @@ fn a_transport_that_stays_is_found() {
     assert!(found.contains("outlives"), "{found}");
 }
 
+type Change = fn(&mut Run);
+
 #[test]
 fn what_cannot_be_is_refused() {
     let _alone = alone();
     let world = World::new();
-    let changes: [(&str, fn(&mut Run)); 10] = [
+    let changes: [(&str, Change); 10] = [
         ("a byte less than was sent", |run| run.records[0].got -= 1),
         ("a byte more than was sent", |run| run.records[0].got += 1),
         ("a wrong byte", |run| run.records[0].wrong = Some(7)),

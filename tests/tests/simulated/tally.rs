@@ -14,7 +14,7 @@ pub(super) struct Tally(BTreeMap<String, u64>);
 const RARE: u64 = 1500;
 
 /// What has to happen.
-const EXPECTED: [&str; 30] = [
+const EXPECTED: [&str; 32] = [
     "handshake: both",
     "handshake: full",
     "handshake: truncated",
@@ -44,6 +44,8 @@ const EXPECTED: [&str; 30] = [
     "graceful: TimedOut",
     "graceful: Reset",
     "gave up",
+    "abandoned in the handshake",
+    "abandoned later",
     "orderly",
 ];
 
@@ -57,7 +59,7 @@ impl Tally {
         }
         for record in &run.records {
             match &record.handshake {
-                Handshake::NotYet | Handshake::Other(_) => self.add("handshake: other"),
+                Handshake::NotYet | Handshake::Other(_) => self.add("handshake: not over"),
                 Handshake::Done { resumed, early, .. } => {
                     if !resumed {
                         self.add("handshake: full");
@@ -88,6 +90,11 @@ impl Tally {
             }
             if let Some(graceful) = record.graceful {
                 self.add(&format!("graceful: {graceful:?}"));
+            }
+            if record.abandoned && record.handshake.is_done() {
+                self.add("abandoned later");
+            } else if record.abandoned {
+                self.add("abandoned in the handshake");
             }
             if record.gave_up {
                 self.add("gave up");
