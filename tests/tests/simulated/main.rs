@@ -70,7 +70,7 @@ fn every_byte_is_right_every_end_has_the_right_name_and_nothing_hangs_or_leaks()
         let run = world.run(&plan);
         tally.count(&plan, &run);
         if let Err(failure) = judge(&plan, &run) {
-            failures.push(failure);
+            failures.push((seed, failure));
             if failures.len() >= ENOUGH {
                 break;
             }
@@ -81,10 +81,10 @@ fn every_byte_is_right_every_end_has_the_right_name_and_nothing_hangs_or_leaks()
         }
     }
     let mut all = String::new();
-    for failure in &failures {
+    for (seed, failure) in &failures {
         let _ = writeln!(
             all,
-            "{failure}\nAgain: TLS_SIM_SEED=n cargo test -p tls-tests --test simulated every\n"
+            "{failure}\nAgain: TLS_SIM_SEED={seed} cargo test -p tls-tests --test simulated every\n"
         );
     }
     assert!(failures.is_empty(), "\n{all}");
