@@ -119,8 +119,8 @@ enum Last {
     Nothing,
     /// End those that are silent then.
     Silent(Pin<Box<Sleep>>),
-    /// End all that are left then.
-    All(Pin<Box<Sleep>>),
+    /// End all that are left then; `None` when that is done.
+    All(Option<Pin<Box<Sleep>>>),
 }
 
 /// A stream that was accepted.
@@ -359,7 +359,7 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
         }
         if stage == Stage::Forced && !matches!(self.last, Last::All(_)) {
             self.shared.stop_waiting(true);
-            self.last = Last::All(Box::pin(sleep(LAST_ALERT)));
+            self.last = Last::All(Some(Box::pin(sleep(LAST_ALERT))));
         }
         match &mut self.last {
             Last::Silent(time) => {
@@ -368,12 +368,13 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
                     self.last = Last::Nothing;
                 }
             }
-            Last::All(time) => {
-                if !time.is_elapsed() && time.as_mut().poll(cx).is_ready() {
+            Last::All(Some(time)) => {
+                if time.as_mut().poll(cx).is_ready() {
                     self.connections.abort_all();
+                    self.last = Last::All(None);
                 }
             }
-            Last::Nothing => {}
+            Last::All(None) | Last::Nothing => {}
         }
     }
 }
