@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{SOMEBODY, client, half_a_hello, is_closed, listener, run};
+use crate::{SOMEBODY, client, half_a_hello, is_closed, listener, run, settle};
 
 /// EMFILE
 fn no_descriptors() -> io::Error {
@@ -85,4 +85,15 @@ async fn handshakes_go_on_while_accepting_fails() {
     // The slow one was not even accepted.
     sleep(Duration::from_secs(30)).await;
     assert!(!is_closed(&mut slow).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_come_at_once_are_accepted() {
+    // More than the listener takes in one go.
+    const CLIENTS: u64 = 500;
+    let (dialer, listener) = listener();
+    let _clients: Vec<_> = (0..CLIENTS).map(|_| dialer.connect(SOMEBODY).unwrap()).collect();
+    let (handle, _accepted) = run(listener);
+    settle().await;
+    assert_eq!(handle.counts().waiting, CLIENTS);
 }

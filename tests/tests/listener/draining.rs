@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tls_tests::sides::records;
+use tls_tests::dial::{ServerEnd, dial};
+use tls_tests::sides::{acceptor, records};
+use tls_tokio::{HandshakeFailure, TlsListener};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -212,4 +214,21 @@ async fn a_task_that_does_not_listen_is_reported_and_waited_for_no_longer() {
     assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs() + 1);
     drop(stream);
     assert_eq!(handle.counts().open, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_function_that_never_ends_is_dropped_at_the_deadline() {
+    let (dialer, source) = dial();
+    let listener = TlsListener::with_handshake(source, acceptor(), |_, io, _| async move {
+        let _held = io;
+        pending::<Result<(), HandshakeFailure<ServerEnd>>>().await
+    });
+    let (handle, mut accepted) = run(listener);
+    let mut slow = half_a_hello(&dialer, SOMEBODY).await;
+    settle().await;
+    let drained = handle.drain(LIMIT).await;
+    assert_eq!((drained.handshakes, handle.counts().handshaking), (1, 0));
+    assert!(is_closed(&mut slow).await);
+    assert!(accepted.recv().await.is_none());
+    assert_adds_up(&handle.counts());
 }

@@ -192,3 +192,19 @@ async fn waiting_for_a_place_is_part_of_the_handshakes_time() {
     assert!(ports.ends_with(&[3]), "{ports:?}");
     assert_adds_up(&handle.counts());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_got_its_place_late_has_only_the_rest_of_its_time() {
+    let (dialer, listener) = listener();
+    let (handle, _accepted) = run(listener.max_handshakes(1));
+    let _first = half_a_hello(&dialer, SOMEBODY).await;
+    sleep(Duration::from_secs(3)).await;
+    let mut second = half_a_hello(&dialer, SOMEBODY).await;
+    sleep(HANDSHAKE - Duration::from_secs(2)).await;
+    let counts = handle.counts();
+    assert_eq!((counts.timed_out.client_hello, counts.handshaking), (1, 1));
+    assert!(!is_closed(&mut second).await);
+    sleep(Duration::from_secs(2)).await;
+    assert!(is_closed(&mut second).await);
+    assert_eq!(handle.counts().timed_out.client_hello, 2);
+}

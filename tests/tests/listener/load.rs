@@ -6,7 +6,7 @@ use tls_core::ProtocolVersion;
 use tls_tests::sides::{connector, server_name};
 use tls_tokio::Accepted;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{HANDSHAKE, assert_adds_up, listener};
 
@@ -89,6 +89,64 @@ async fn ask(io: DuplexStream, number: u64) -> Seen {
     }
     let _ = stream.graceful_shutdown(Duration::from_secs(1)).await;
     seen
+}
+
+/// With threads and small limits, so that connections are shed, refused, handshaken and dropped all at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_happens_at_once_the_counts_add_up_and_the_drain_ends() {
+    for round in 0..5 {
+        let (dialer, listener) = listener();
+        let mut listener = listener
+            .max_waiting(10)
+            .max_handshakes(5)
+            .max_per_address(Some(3))
+            .first_byte_timeout(Some(Duration::from_millis(30)));
+        let handle = listener.handle();
+        let serving = tokio::spawn(async move {
+            while let Some(Accepted { stream, guard, .. }) = listener.accept().await {
+                tokio::spawn(guard.run(async move {
+                    sleep(Duration::from_millis(5)).await;
+                    drop(stream);
+                }));
+            }
+        });
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS * 2 {
+            let Some(io) = dialer.connect(&format!("192.0.2.{}:1", number % 7)) else {
+                break;
+            };
+            clients.push(tokio::spawn(async move {
+                match number % 3 {
+                    0 => drop(connector(ProtocolVersion::TLS13).connect(server_name(), io).await),
+                    1 => drop(io),
+                    _ => {
+                        sleep(Duration::from_millis(50)).await;
+                        drop(io);
+                    }
+                }
+            }));
+            if number % 10 == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let limit = Duration::from_millis([0, 1, 20, 500, 5000][round]);
+        let drained = timeout(Duration::from_secs(30), handle.drain(limit))
+            .await
+            .unwrap();
+        timeout(Duration::from_secs(30), serving).await.unwrap().unwrap();
+        for client in clients {
+            client.await.unwrap();
+        }
+        let counts = handle.counts();
+        assert_adds_up(&counts);
+        assert_eq!(
+            (counts.waiting, counts.handshaking, counts.open, drained.left),
+            (0, 0, 0, 0),
+            "{counts:?}"
+        );
+        assert!(counts.shed > 0 && counts.established > 0, "{counts:?}");
+        println!("{counts}; {drained:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

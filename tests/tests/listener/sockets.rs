@@ -107,10 +107,7 @@ async fn unix_sockets_are_accepted_from() {
 async fn it_is_a_stream_of_streams() {
     use std::pin::Pin;
 
-    fn next<S>(stream: &mut S) -> impl Future<Output = Option<S::Item>>
-    where
-        S: futures_core::Stream + Unpin,
-    {
+    fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> impl Future<Output = Option<S::Item>> {
         std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx))
     }
 

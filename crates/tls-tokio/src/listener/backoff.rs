@@ -17,16 +17,38 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Failures in a row of single connections that are passed over without a pause.
 const PASSED_OVER: u32 = 16;
 
-/// At most one warning in this time.
+/// At most one warning of a kind in this time.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Something that is warned of, but not each time.
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    warned: Option<Instant>,
+    untold: u64,
+}
+
+impl Seldom {
+    /// It happened once more; `Some` if that is to be said, with how often since the last time.
+    pub(super) fn happened(&mut self) -> Option<u64> {
+        self.untold = self.untold.saturating_add(1);
+        let now = Instant::now();
+        if self
+            .warned
+            .is_some_and(|warned| now.duration_since(warned) < WARNING_INTERVAL)
+        {
+            return None;
+        }
+        self.warned = Some(now);
+        Some(core::mem::take(&mut self.untold))
+    }
+}
 
 /// The failures since the last success.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
     pause: Option<Pin<Box<Sleep>>>,
-    warned: Option<Instant>,
-    untold: u64,
+    warning: Seldom,
 }
 
 impl Backoff {
@@ -55,21 +77,9 @@ impl Backoff {
         if let Some(pause) = pause_after(self.failures.saturating_sub(passed_over)) {
             self.pause = Some(Box::pin(sleep(pause)));
         }
-        self.warn(error);
-    }
-
-    fn warn(&mut self, error: &io::Error) {
-        self.untold = self.untold.saturating_add(1);
-        let now = Instant::now();
-        if self
-            .warned
-            .is_some_and(|warned| now.duration_since(warned) < WARNING_INTERVAL)
-        {
-            return;
+        if let Some(failures) = self.warning.happened() {
+            tracing::warn!(%error, failures, "accepting connections fails; it is tried again");
         }
-        tracing::warn!(%error, failures = self.untold, "accepting connections fails; it is tried again");
-        self.warned = Some(now);
-        self.untold = 0;
     }
 }
 
@@ -121,17 +131,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn warnings_are_rare() {
-        let error = io::Error::from_raw_os_error(24);
-        let mut backoff = Backoff::default();
-        backoff.failed(&error);
-        assert_eq!(backoff.untold, 0);
-        for told in 1..=3 {
-            backoff.failed(&error);
-            assert_eq!(backoff.untold, told);
+    async fn warnings_are_rare_and_say_how_often_it_happened() {
+        let mut warning = Seldom::default();
+        assert_eq!(warning.happened(), Some(1));
+        for _ in 0..3 {
+            assert_eq!(warning.happened(), None);
         }
         tokio::time::advance(WARNING_INTERVAL).await;
-        backoff.failed(&error);
-        assert_eq!(backoff.untold, 0);
+        assert_eq!(warning.happened(), Some(4));
+        assert_eq!(warning.happened(), None);
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, coop};
 use tokio::time::{Sleep, sleep};
 
-use self::backoff::Backoff;
+use self::backoff::{Backoff, Seldom};
 use self::connection::{Admitted, admit};
 pub use self::counts::{Counts, Failures, TimedOut};
 pub use self::drain::{Drained, ListenerHandle, StreamGuard};
@@ -61,8 +61,9 @@ const LAST_ALERT: Duration = Duration::from_millis(250);
 /// | [`when_full`](Self::when_full): what happens if one more comes | the oldest is closed |
 /// | [`max_per_address`](Self::max_per_address): connections of one client without a finished handshake | no limit |
 ///
-/// Failed handshakes go to [`on_failure`](Self::on_failure), to [`Counts`] and to `tracing`, never to the accept loop.
-/// When accepting itself fails, for want of file descriptors mostly, it is tried again after a pause, and a warning says so.
+/// Failed handshakes go to [`on_failure`](Self::on_failure), to [`Counts`] and to `tracing`, never to the accept loop;
+/// that connections are turned away by a limit is a warning every ten seconds at most. When accepting itself fails, for
+/// want of file descriptors mostly, it is tried again after a pause, with a warning too.
 ///
 /// All of this happens while somebody waits in [`Self::accept`]; what runs in between are the handshakes. Dropping the
 /// listener closes the socket and drops handshakes in progress; streams that were taken live on.
@@ -106,6 +107,7 @@ pub struct TlsListener<L: Listen, S = TlsStream<<L as Listen>::Io>> {
     shared: Arc<Shared>,
     connections: Connections<S, L::Address>,
     backoff: Backoff,
+    turned_away: Seldom,
     last: Last,
 }
 
@@ -119,8 +121,8 @@ enum Last {
     Nothing,
     /// End those that are silent then.
     Silent(Pin<Box<Sleep>>),
-    /// End all that are left then.
-    All(Pin<Box<Sleep>>),
+    /// End all that are left then; `None` when that is done.
+    All(Option<Pin<Box<Sleep>>>),
 }
 
 /// A stream that was accepted.
@@ -163,6 +165,7 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
             shared: Arc::default(),
             connections: JoinSet::new(),
             backoff: Backoff::default(),
+            turned_away: Seldom::default(),
             last: Last::default(),
         }
     }
@@ -325,11 +328,20 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
     fn admit(&mut self, io: L::Io, address: L::Address, is_full: bool) {
         let network = L::socket_address(&address).map(|address| Network::from(address.ip()));
         let Some(entry) = self.shared.admit(network, self.settings.max_per_address) else {
-            tracing::trace!(?address, "refused: too many connections of its address");
+            if let Some(connections) = self.turned_away.happened() {
+                tracing::warn!(
+                    ?address,
+                    connections,
+                    "refused: too many connections of one address"
+                );
+            }
             return;
         };
         if is_full {
             self.shared.shed_oldest();
+            if let Some(connections) = self.turned_away.happened() {
+                tracing::warn!(connections, "too many connections wait; the oldest are closed");
+            }
         }
         let number = entry.number();
         let task = self
@@ -359,7 +371,7 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
         }
         if stage == Stage::Forced && !matches!(self.last, Last::All(_)) {
             self.shared.stop_waiting(true);
-            self.last = Last::All(Box::pin(sleep(LAST_ALERT)));
+            self.last = Last::All(Some(Box::pin(sleep(LAST_ALERT))));
         }
         match &mut self.last {
             Last::Silent(time) => {
@@ -368,12 +380,13 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
                     self.last = Last::Nothing;
                 }
             }
-            Last::All(time) => {
-                if !time.is_elapsed() && time.as_mut().poll(cx).is_ready() {
+            Last::All(Some(time)) => {
+                if time.as_mut().poll(cx).is_ready() {
                     self.connections.abort_all();
+                    self.last = Last::All(None);
                 }
             }
-            Last::Nothing => {}
+            Last::All(None) | Last::Nothing => {}
         }
     }
 }
