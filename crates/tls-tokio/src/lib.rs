@@ -18,6 +18,9 @@ mod error;
 mod handshake;
 mod info;
 mod link;
+mod outgoing;
+mod plain_http;
+mod reset;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -31,9 +34,10 @@ pub use early::EarlyTlsStream;
 pub use error::{Error, HandshakeFailure, HandshakeTimeout};
 pub use handshake::DEFAULT_HANDSHAKE_TIMEOUT;
 pub use info::TlsInfo;
+pub use plain_http::PlainHttpAnswer;
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
-pub use split::{ReadHalf, SplitTransport, WriteHalf};
+pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
@@ -41,3 +45,4 @@ pub use tls_core::{
     EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists, RootStore, ServerConfig,
     ServerName, SignatureScheme, WebPkiVerifier,
 };
+pub use transfer::EofPolicy;

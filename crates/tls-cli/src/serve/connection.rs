@@ -6,13 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tls_tokio::{EarlyData, HandshakeFailure, Shutdown, TlsStream};
+use tls_tokio::{EarlyData, HandshakeFailure, PlainHttpAnswer, Shutdown, TlsStream};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::early::{self, Early};
 use super::http::{Request, Response, read_request};
-use super::{Mode, Server, echo, page, plain};
+use super::{Mode, Server, echo, page};
 use crate::console;
 use crate::describe::Facts;
 
@@ -34,8 +34,8 @@ pub(super) async fn serve(server: Server, tcp: TcpStream, client: SocketAddr) ->
         Ok(accepted) => accepted,
         Err(failure) => {
             console::say(format_args!("{client} failed: {failure}"));
-            let (error, tcp) = failure.into_parts();
-            plain::answer(&error, tcp).await;
+            // Of the other failures nothing is left to say.
+            let _ = failure.answer_plain_http(PlainHttpAnswer::BadRequest).await;
             return Outcome::Failed;
         }
     };

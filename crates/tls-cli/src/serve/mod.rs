@@ -6,7 +6,6 @@ mod early;
 mod echo;
 mod http;
 mod page;
-mod plain;
 
 use core::time::Duration;
 use std::io;
