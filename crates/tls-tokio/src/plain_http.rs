@@ -69,11 +69,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> HandshakeFailure<IO> {
     }
 }
 
-/// A method is letters, upper case in all that are in use; how many of them are seen depends on how much had come.
+/// A method is letters, upper case in all that are in use, and a space; how much of that is seen depends on how much had
+/// come.
 fn looks_like_http(first_bytes: &[u8]) -> bool {
-    first_bytes
-        .first_chunk::<3>()
-        .is_some_and(|start| start.iter().all(u8::is_ascii_uppercase))
+    let letters = first_bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase())
+        .count();
+    letters >= 3 && first_bytes.get(letters).is_none_or(|&byte| byte == b' ')
 }
 
 /// Reads on to the end of the first line, or as far as there is one.
@@ -119,6 +122,7 @@ mod tests {
         assert!(looks_like_http(b"DELETE"));
         assert!(!looks_like_http(b"\x16\x03\x01"));
         assert!(!looks_like_http(b"ssh"));
+        assert!(!looks_like_http(b"SSH-2.0-x"));
         assert!(!looks_like_http(b"GE"));
     }
 

@@ -244,9 +244,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
     /// server has seen it. Data that comes is kept for reading. Returns at once in TLS 1.2, and on a server, whose
     /// handshakes end with the client's last message.
     ///
-    /// It waits as long as the server is silent: one that sends no tickets (all current servers send some, unless told
-    /// not to) and waits for the client to speak gives no sign. Put it under a limit of your own, and go on when that
-    /// passes.
+    /// It waits as long as the server is silent. Servers send tickets at once, unless told not to, but only to clients
+    /// that can use them: configure a
+    /// [`session_cache`](tls_core::ClientConfigBuilder::session_cache). Without one, or with a server without tickets,
+    /// the first sign is the server's first data. So put it under a limit of your own, and go on when that passes.
+    ///
+    /// A server that writes data before the client's last message (0.5-RTT) gives a sign that proves nothing; servers
+    /// that ask for certificates do not.
     ///
     /// Cancel safe.
     ///
