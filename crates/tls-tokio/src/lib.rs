@@ -4,12 +4,16 @@
 //!   every hook of [`tls_core`]. When it passes the error says what was being waited for.
 //! - A handshake that fails sends its alert and sees to it that it arrives; the failure carries the transport.
 //! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
-//!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
+//!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended. A stream that is dropped open still
+//!   says goodbye if that takes no waiting.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
 //!
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
-//! and for shutdown.
+//! for shutdown, and for writes that meet a reset.
+//!
+//! Handshakes are not cancel safe: dropping one closes its transport. What is called on an established stream is, and
+//! goes on where it was when it is called again.
 
 mod acceptor;
 mod connector;
