@@ -141,3 +141,41 @@ async fn answers_that_were_cancelled_are_sent_once() {
         );
     }
 }
+
+/// A server's stream before the handshake is over: the same holds for it.
+#[tokio::test(start_paused = true)]
+async fn early_reads_and_writes_dropped_at_any_await_lose_nothing() {
+    let version = ProtocolVersion::TLS13;
+    for polls in 0..20 {
+        let (near, far) = duplex(64 * 1024);
+        let client = tokio::spawn(async move {
+            let mut tls = Role::client(version).handshake(far, None).await.unwrap();
+            say(&mut tls, b"request").await.unwrap();
+            let (data, end) = read_all(&mut tls).await;
+            end.unwrap();
+            data
+        });
+        let io = ScriptedIo::new(near, slow());
+        let acceptor = tls_tests::sides::acceptor();
+        let mut early = acceptor.accept_early(io).await.unwrap();
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            // No early data was offered, so reading has an end at once.
+            if let Some(read) = poll_times(early.read(&mut [0; 9]), polls).await {
+                assert_eq!(read.unwrap(), 0);
+            }
+            if let Some(written) = poll_times(early.write(b"early "), polls).await {
+                sent.extend_from_slice(&b"early "[..written.unwrap()]);
+            }
+            let _ = poll_times(early.flush(), polls).await;
+        }
+        let mut tls = early.finish().await.unwrap();
+        let mut request = [0; 7];
+        tls.read_exact(&mut request).await.unwrap();
+        assert_eq!(&request, b"request");
+        tls.write_all(b"late").await.unwrap();
+        drop(tls.shutdown().await);
+        sent.extend_from_slice(b"late");
+        assert_eq!(client.await.unwrap(), sent, "dropped after {polls} polls");
+    }
+}
