@@ -145,18 +145,28 @@ async fn a_confirmation_fails_where_the_server_does_not_say_anything(version: Pr
 
 /// Our end cannot write after its handshake.
 async fn reset(role: Role, version: ProtocolVersion) -> (TlsStream<Scripted>, Peer) {
+    reset_by(role, version, Script::new()).await
+}
+
+async fn reset_by(role: Role, version: ProtocolVersion, script: Script) -> (TlsStream<Scripted>, Peer) {
     let (_, written) = handshake_bytes(role, version).await;
-    let script = Script::new().write_error_after(written, Io::ConnectionReset);
+    let script = script.write_error_after(written, Io::ConnectionReset);
     let (ours, _, peer) = established(role, version, script).await;
     (ours, peer)
 }
 
 async fn a_write_that_is_reset_reports_the_alert_that_came_before(version: ProtocolVersion) {
     for role in Role::both(version) {
-        for how in 0..4 {
-            let (mut ours, mut peer) = reset(role, version).await;
+        for how in 0..8 {
+            // Also where the runtime has not noticed yet that there is something to read.
+            let script = if how < 4 {
+                Script::new()
+            } else {
+                Script::new().pending_every(1)
+            };
+            let (mut ours, mut peer) = reset_by(role, version, script).await;
             peer.alert(A::CERTIFICATE_REVOKED).await;
-            let error = match how {
+            let error = match how % 4 {
                 0 => ours.write(b"data").await.unwrap_err(),
                 1 => say(&mut ours, &[7; 100_000]).await.unwrap_err(),
                 2 => ours.shutdown().await.unwrap_err(),

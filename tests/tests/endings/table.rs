@@ -17,6 +17,7 @@ both_versions!(
     the_transport_ends_after_all_that_was_waited_for,
     the_connection_is_reset,
     the_peer_sends_a_fatal_alert,
+    what_waits_is_not_sent_after_a_fatal_alert,
     we_send_a_fatal_alert,
     the_peer_does_not_take_our_goodbye,
     the_peer_does_not_say_goodbye,
@@ -247,6 +248,24 @@ async fn the_peer_sends_a_fatal_alert(version: ProtocolVersion) {
             before,
             "nothing is said after a fatal alert"
         );
+    }
+}
+
+async fn what_waits_is_not_sent_after_a_fatal_alert(version: ProtocolVersion) {
+    for role in Role::both(version) {
+        let (mut ours, tape, mut peer) = established_by(role, version, Script::new(), 4096).await;
+        assert_eq!(ours.write(&[7; 60_000]).await.unwrap(), 60_000);
+        peer.alert(AlertDescription::ACCESS_DENIED).await;
+        read_all(&mut ours).await.1.unwrap_err();
+        let before = tape.written().len();
+        let end = timeout(SOON, ours.shutdown()).await;
+        assert!(end.is_ok(), "nobody needs to take it");
+        assert!(tape.counts().is_shut_down());
+        // The peer goes on reading, and could take it.
+        let mut got = Vec::new();
+        peer.io.read_to_end(&mut got).await.unwrap();
+        drop(ours);
+        assert_eq!(tape.written().len(), before, "{role:?}");
     }
 }
 
