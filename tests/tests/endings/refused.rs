@@ -159,10 +159,9 @@ async fn a_write_that_is_reset_reports_the_alert_that_came_before(version: Proto
     for role in Role::both(version) {
         for how in 0..8 {
             // Also where the runtime has not noticed yet that there is something to read.
-            let script = if how < 4 {
-                Script::new()
-            } else {
-                Script::new().pending_every(1)
+            let script = match how {
+                0..4 => Script::new(),
+                _ => (0..40).fold(Script::new(), Script::pending_at_read),
             };
             let (mut ours, mut peer) = reset_by(role, version, script).await;
             peer.alert(A::CERTIFICATE_REVOKED).await;
