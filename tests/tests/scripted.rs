@@ -57,7 +57,8 @@ async fn one(role: Role, script: Script) -> (Side<Scripted>, Arc<Tape>) {
 /// The bytes that a handshake without faults reads and writes on this side.
 async fn wire(role: Role) -> (Vec<u8>, Vec<u8>) {
     let (subject, tape, _) = both(role, Script::new()).await;
-    subject.unwrap();
+    // Not dropped yet: that would be more to write.
+    let _established = subject.unwrap();
     (tape.read(), tape.written())
 }
 
@@ -129,8 +130,7 @@ async fn any_single_read_or_write_may_be_pending(version: ProtocolVersion) {
         let writes = (0..calls(written.len())).map(|call| chunked().pending_at_write(call));
         for script in reads.chain(writes) {
             let (subject, tape, other) = both(role, script).await;
-            subject.unwrap();
-            other.unwrap();
+            let _established = (subject.unwrap(), other.unwrap());
             assert_eq!(
                 (tape.read().len(), tape.written().len()),
                 (read.len(), written.len())

@@ -466,7 +466,7 @@ async fn with_rubbish(version: ProtocolVersion) -> ((TlsStream<Apart>, Arc<Tape>
         Role::client(version).handshake(Apart(io), limit),
         Role::server(version).handshake(&mut peer, limit)
     );
-    drop(server.unwrap());
+    server.unwrap().abort();
     peer.write_all(&[23, 3, 3, 0, 40]).await.unwrap();
     peer.write_all(&[1; 40]).await.unwrap();
     let before = tape.written().len();

@@ -45,7 +45,7 @@ pub use alert::AlertDescription;
 pub use config::{
     ClientAuth, ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder,
 };
-pub use connection::{Connection, Control, ReadEvent, Reader, Writer};
+pub use connection::{Connection, ConnectionFacts, Control, ReadEvent, Reader, Writer};
 pub use crypto::sign::{KeyError, SigningKey};
 pub use drive::{Driver, Progress};
 pub use error::{

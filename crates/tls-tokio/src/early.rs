@@ -29,7 +29,9 @@ use crate::stream::TlsStream;
 /// All of it is under the deadline of the handshake; reads and writes after that fail with
 /// [`io::ErrorKind::TimedOut`]. What the client does wrong is final, and [`Self::finish`] returns it again: call it also
 /// after an error, since it sees to it that the alert arrives. Shutting it down is no more than a flush: finish the
-/// handshake first. Dropping it drops the transport.
+/// handshake first. Dropping it drops the transport, without a goodbye, since there is no connection yet.
+///
+/// Reads, writes and flushes can be dropped at any await and called again; nothing is lost or sent twice.
 ///
 /// ```no_run
 /// # use tls_tokio::TlsAcceptor;

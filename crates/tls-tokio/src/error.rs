@@ -99,6 +99,26 @@ pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
     io::Error::new(kind, error)
 }
 
+/// Whether the peer, or something on the way to it, has reset the connection: the transport says so, not TLS.
+pub(crate) fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    of_core(error).is_none()
+        && matches!(
+            error.kind(),
+            K::ConnectionReset | K::BrokenPipe | K::ConnectionAborted | K::NotConnected
+        )
+}
+
+/// Whether the peer ended the connection by a fatal alert.
+pub(crate) fn is_alert(error: &io::Error) -> bool {
+    of_core(error).is_some_and(|error| matches!(error.kind(), ErrorKind::AlertReceived(_)))
+}
+
+/// What [`to_io`] made an `io::Error` of.
+fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// A handshake that failed, with the transport it failed on.
 ///
 /// The alert, if the failure calls for one, has been sent and the write side of the transport shut down. Where the

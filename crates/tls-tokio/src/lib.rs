@@ -4,7 +4,8 @@
 //!   every hook of [`tls_core`]. When it passes the error says what was being waited for.
 //! - A handshake that fails sends its alert and sees to it that it arrives; the failure carries the transport.
 //! - A close is never ambiguous: the peer's close_notify is the end of file, a transport that ends without one is an
-//!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended.
+//!   error, and [`TlsStream::graceful_shutdown`] says how the connection ended. A stream that is dropped open still
+//!   says goodbye if that takes no waiting.
 //! - [`TlsListener`] runs the handshakes of a server beside its accept loop, within limits, and drains it at the end.
 //! - An idle connection holds no buffers.
 //! - Sessions are kept in memory by [`MemorySessionCache`] on a client and [`MemorySessionStore`] on a server.
@@ -12,7 +13,10 @@
 //!   [`ReloadingVerifier`]. A key that blocks while it signs is a [`BlockingKey`].
 //!
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
-//! and for shutdown.
+//! for shutdown, and for writes that meet a reset.
+//!
+//! Handshakes are not cancel safe: dropping one closes its transport. What is called on an established stream is, and
+//! goes on where it was when it is called again.
 
 mod acceptor;
 mod blocking_key;
@@ -23,8 +27,11 @@ mod handshake;
 mod info;
 mod link;
 mod listener;
+mod outgoing;
 mod pending;
+mod plain_http;
 mod reload;
+mod reset;
 mod session_cache;
 mod session_keeper;
 mod shutdown;
@@ -44,12 +51,13 @@ pub use listener::{
     Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
 };
 pub use pending::PendingAccept;
+pub use plain_http::PlainHttpAnswer;
 pub use reload::{
     Reload, ReloadingCertificates, ReloadingCertificatesBuilder, ReloadingVerifier, ReloadingVerifierBuilder,
 };
 pub use session_cache::{MemorySessionCache, MemorySessionStore};
 pub use shutdown::{DEFAULT_SHUTDOWN_TIMEOUT, Shutdown};
-pub use split::{ReadHalf, SplitTransport, WriteHalf};
+pub use split::{ReadHalf, ReuniteError, SplitTransport, WriteHalf};
 pub use stream::TlsStream;
 pub use tls_core;
 pub use tls_core::{
@@ -57,3 +65,4 @@ pub use tls_core::{
     ConfigError, ConnectionContext, EarlyData, NamedGroup, PrivateKeyDer, ProtocolVersion, RevocationLists,
     RootStore, ServerConfig, ServerName, SignatureScheme, WebPkiVerifier,
 };
+pub use transfer::EofPolicy;

@@ -10,7 +10,7 @@ use tls_core::Writer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::error::to_io;
+use crate::error::{is_alert, is_reset, to_io};
 use crate::stream::TlsStream;
 use crate::transfer::poll_push;
 
@@ -27,6 +27,10 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 pub enum Shutdown {
     /// Both sides sent close_notify, and nothing was lost.
     Clean,
+    /// The peer closed the transport without close_notify, and that is no loss: at a record boundary where
+    /// [`EofPolicy::AcceptAtRecordBoundary`](crate::EofPolicy::AcceptAtRecordBoundary) is set, or after
+    /// [`TlsStream::mark_complete`].
+    WithoutCloseNotify,
     /// The peer sent data that nobody read: so many bytes were thrown away before its close_notify, or before we
     /// gave up on it.
     PeerStillSending {
@@ -39,7 +43,7 @@ pub enum Shutdown {
     TimedOut,
     /// The peer reset the connection.
     Reset,
-    /// The connection failed in another way.
+    /// The connection failed in another way: by a fatal alert of the peer, or by its bytes.
     Failed(io::Error),
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct Closing {
     gave_up: bool,
     /// Why close_notify cannot leave, while the transport is being shut down.
     failed: Option<io::Error>,
+    /// The transport's write side was shut down, or its owner wants nothing more to be said.
+    over: bool,
 }
 
 impl Closing {
@@ -61,12 +67,33 @@ impl Closing {
             timer: None,
             gave_up: false,
             failed: None,
+            over: false,
         }
     }
 
     pub(crate) fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
         self.timer = None;
+    }
+
+    /// Whether there is nothing left to be said to the peer.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Nothing is to be said to the peer any more.
+    pub(crate) fn set_over(&mut self) {
+        self.over = true;
+    }
+
+    /// Whether close_notify cannot leave, and the transport alone is left to be shut down.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Close_notify cannot leave, for this reason.
+    pub(crate) fn set_failed(&mut self, error: io::Error) {
+        self.failed = Some(error);
     }
 
     /// Sends close_notify, once, then shuts the transport's write side down. A peer that does not read holds this
@@ -80,10 +107,13 @@ impl Closing {
         if self.gave_up {
             return Poll::Ready(Err(self.timed_out()));
         }
-        writer.apply_control().map_err(to_io)?;
-        writer.close_notify().map_err(to_io)?;
+        if let Err(error) = writer.apply_control().and_then(|()| writer.close_notify()) {
+            self.give_up(io, cx);
+            return Poll::Ready(Err(to_io(error)));
+        }
         if let Poll::Ready(closed) = self.poll_transport(writer, io, cx) {
             self.timer = None;
+            self.over = true;
             return Poll::Ready(closed);
         }
         let limit = self.limit;
@@ -94,9 +124,10 @@ impl Closing {
     }
 
     /// Shuts the transport down without what it did not take. Whether that works does not matter: it is over.
-    fn give_up<W: AsyncWrite + Unpin>(&mut self, io: &mut W, cx: &mut Context<'_>) {
+    pub(crate) fn give_up<W: AsyncWrite + Unpin>(&mut self, io: &mut W, cx: &mut Context<'_>) {
         self.timer = None;
         self.gave_up = true;
+        self.over = true;
         let _ = Pin::new(io).poll_shutdown(cx);
     }
 
@@ -111,7 +142,8 @@ impl Closing {
         io: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.failed.is_none() {
+        // After a fatal alert nothing more is sent (section 6.2).
+        if self.failed.is_none() && writer.ended_by_peer().is_none() {
             // Nothing more can be said to a peer whose transport fails, but it is closed all the same.
             self.failed = ready!(poll_push(writer, io, cx)).err();
         }
@@ -124,70 +156,117 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
     /// Closes our side as [`tokio::io::AsyncWriteExt::shutdown`] does, reads until the peer has closed its own, and
     /// says how it went. Takes at most `limit`, and throws away at most 1 MiB of data.
     ///
-    /// Cancel safe: called again it goes on where it was, with a new limit.
+    /// Cancel safe: called again it goes on where it was, with a new limit. After its end it gives the same answer
+    /// again, unless that was one of time and the peer has closed since.
     pub async fn graceful_shutdown(&mut self, limit: Duration) -> Shutdown {
-        let mut ending = Ending::default();
-        let end = timeout(limit, poll_fn(|cx| self.poll_end(cx, &mut ending))).await;
-        let discarded = ending.discarded;
-        match end {
-            Ok(Ok(())) if discarded == 0 => Shutdown::Clean,
-            Ok(Ok(())) => Shutdown::PeerStillSending { discarded },
-            Ok(Err(error)) => match error.kind() {
-                io::ErrorKind::UnexpectedEof => Shutdown::Truncated,
-                io::ErrorKind::TimedOut => Shutdown::TimedOut,
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Shutdown::Reset,
-                _ => Shutdown::Failed(error),
-            },
-            Err(_) => {
-                if !ending.closed {
-                    poll_fn(|cx| {
-                        self.closing.give_up(&mut self.io, cx);
-                        Poll::Ready(())
-                    })
-                    .await;
-                }
-                match discarded {
-                    0 => Shutdown::TimedOut,
-                    _ => Shutdown::PeerStillSending { discarded },
-                }
-            }
+        let in_time = timeout(limit, poll_fn(|cx| self.poll_ending(cx))).await;
+        if in_time.is_err() && self.ending().written.is_none() {
+            poll_fn(|cx| {
+                self.out.close_transport(cx);
+                Poll::Ready(())
+            })
+            .await;
         }
+        self.verdict()
+    }
+
+    fn ending(&mut self) -> &mut Ending {
+        self.ending.get_or_insert_default()
     }
 
     /// Both directions at once: a peer with data to send may not read before it is rid of it.
-    fn poll_end(&mut self, cx: &mut Context<'_>, ending: &mut Ending) -> Poll<io::Result<()>> {
-        if ending.read.is_none()
-            && let Poll::Ready(read) = self.poll_discard(cx, &mut ending.discarded)
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ending().read.is_none()
+            && let Poll::Ready(read) = self.poll_discard(cx)
         {
+            let ending = self.ending();
+            ending.by_alert |= read.as_ref().is_err_and(is_alert);
             ending.read = Some(read);
         }
-        if !ending.closed {
-            ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
-            ending.closed = true;
+        if self.ending().written.is_none()
+            && let Poll::Ready(written) = Pin::new(&mut *self).poll_shutdown(cx)
+        {
+            let ending = self.ending();
+            ending.by_alert |= written.as_ref().is_err_and(is_alert);
+            ending.written = Some(written);
         }
-        ending.read.take().map_or(Poll::Pending, Poll::Ready)
+        match self.ending() {
+            Ending {
+                written: Some(Err(_)),
+                ..
+            }
+            | Ending {
+                written: Some(_),
+                read: Some(_),
+                ..
+            } => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
     }
 
-    fn poll_discard(&mut self, cx: &mut Context<'_>, discarded: &mut u64) -> Poll<io::Result<()>> {
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut discard = [0; 1024];
-        while *discarded < MAX_DISCARDED {
+        while self.ending().discarded < MAX_DISCARDED {
             let mut buf = ReadBuf::new(&mut discard);
             ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
             match buf.filled().len() {
                 0 => break,
-                count => *discarded += count as u64,
+                count => self.ending().discarded += count as u64,
             }
         }
         Poll::Ready(Ok(()))
     }
+
+    /// What the two directions came to.
+    fn verdict(&mut self) -> Shutdown {
+        let (was_reset, said_goodbye) = (self.is_broken(), self.is_closed_by_peer());
+        let ending = self.ending();
+        let discarded = ending.discarded;
+        let silent = if discarded > 0 {
+            Shutdown::PeerStillSending { discarded }
+        } else if was_reset {
+            Shutdown::Reset
+        } else {
+            Shutdown::TimedOut
+        };
+        match (&mut ending.written, &mut ending.read) {
+            // The peer says why: that explains all else.
+            (_, Some(Err(error))) | (Some(Err(error)), _) if ending.by_alert => {
+                Shutdown::Failed(repeat(error))
+            }
+            (Some(Err(error)), _) => failed(error),
+            (None, _) | (_, None) => silent,
+            (_, Some(Err(error))) => failed(error),
+            (_, Some(Ok(()))) if discarded > 0 => Shutdown::PeerStillSending { discarded },
+            (_, Some(Ok(()))) if said_goodbye => Shutdown::Clean,
+            (_, Some(Ok(()))) => Shutdown::WithoutCloseNotify,
+        }
+    }
+}
+
+fn failed(error: &mut io::Error) -> Shutdown {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Shutdown::Truncated,
+        io::ErrorKind::TimedOut => Shutdown::TimedOut,
+        _ if is_reset(error) => Shutdown::Reset,
+        _ => Shutdown::Failed(repeat(error)),
+    }
+}
+
+/// The error, which leaves one behind that says the same.
+fn repeat(error: &mut io::Error) -> io::Error {
+    let again = io::Error::new(error.kind(), error.to_string());
+    core::mem::replace(error, again)
 }
 
 /// How far a graceful shutdown has come.
 #[derive(Default)]
-struct Ending {
-    /// Our close_notify was sent and the transport's write side shut down.
-    closed: bool,
+pub(crate) struct Ending {
+    /// How our close_notify and the shutdown of the transport's write side went.
+    written: Option<io::Result<()>>,
     /// How reading ended.
     read: Option<io::Result<()>>,
+    /// It ended by a fatal alert of the peer.
+    by_alert: bool,
     discarded: u64,
 }

@@ -1,23 +1,26 @@
 //! The two directions of a stream, for two tasks.
 
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
-use tls_core::{KeyUpdateRequest, Reader, Writer};
+use tls_core::{ConnectionFacts, KeyUpdateRequest, Reader, Writer};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 use tokio::task::coop;
 
 use crate::error::to_io;
 use crate::info::TlsInfo;
+use crate::outgoing::{Outgoing, Parts};
 use crate::session_keeper::SessionKeeper;
 use crate::shutdown::Closing;
-use crate::transfer::{self, Readable};
+use crate::transfer::{self, Ends, EofPolicy, Readable};
 
 /// A transport that comes apart into one half for each direction.
-pub trait SplitTransport {
+pub trait SplitTransport: Sized {
     /// The half that reads.
     type Read: AsyncRead + Unpin;
     /// The half that writes. Dropping or shutting it down ends the direction.
@@ -25,6 +28,15 @@ pub trait SplitTransport {
 
     /// The two halves.
     fn split_transport(self) -> (Self::Read, Self::Write);
+
+    /// Puts the halves of one transport together, for [`TlsStream::reunite`](crate::TlsStream::reunite). Unless a
+    /// transport says how, it cannot be done.
+    ///
+    /// # Errors
+    /// The halves, if it cannot be done.
+    fn reunite_transport(read: Self::Read, write: Self::Write) -> Result<Self, (Self::Read, Self::Write)> {
+        Err((read, write))
+    }
 }
 
 impl SplitTransport for TcpStream {
@@ -33,6 +45,10 @@ impl SplitTransport for TcpStream {
 
     fn split_transport(self) -> (Self::Read, Self::Write) {
         self.into_split()
+    }
+
+    fn reunite_transport(read: Self::Read, write: Self::Write) -> Result<Self, (Self::Read, Self::Write)> {
+        read.reunite(write).map_err(|error| (error.0, error.1))
     }
 }
 
@@ -44,6 +60,10 @@ impl SplitTransport for tokio::net::UnixStream {
     fn split_transport(self) -> (Self::Read, Self::Write) {
         self.into_split()
     }
+
+    fn reunite_transport(read: Self::Read, write: Self::Write) -> Result<Self, (Self::Read, Self::Write)> {
+        read.reunite(write).map_err(|error| (error.0, error.1))
+    }
 }
 
 impl SplitTransport for DuplexStream {
@@ -53,64 +73,128 @@ impl SplitTransport for DuplexStream {
     fn split_transport(self) -> (Self::Read, Self::Write) {
         tokio::io::split(self)
     }
+
+    fn reunite_transport(read: Self::Read, write: Self::Write) -> Result<Self, (Self::Read, Self::Write)> {
+        if read.is_pair_of(&write) {
+            Ok(read.unsplit(write))
+        } else {
+            Err((read, write))
+        }
+    }
 }
 
 /// The half of a [`TlsStream`](crate::TlsStream) that reads: see there for what its results mean.
 ///
-/// What reading gives rise to, the answer to a KeyUpdate or an alert, is sent by the [`WriteHalf`] with its next
-/// write, flush or shutdown.
+/// What reading gives rise to, the answer to a KeyUpdate, to a close_notify of TLS 1.2, or an alert, is sent by the
+/// [`WriteHalf`]: a write, flush or shutdown of it that waits is woken for it, otherwise the next one sends it. Where
+/// the writing task does something else for long, let it wait in [`WriteHalf::send_answers`] beside that.
 pub struct ReadHalf<R> {
     io: R,
-    reader: Reader,
-    sessions: Option<Box<SessionKeeper>>,
+    rest: ReadRest,
+}
+
+/// A read half without its transport.
+pub(crate) struct ReadRest {
+    pub(crate) reader: Reader,
+    /// Only kept, for a stream that is put together again.
+    pub(crate) facts: ConnectionFacts,
+    pub(crate) ends: Ends,
+    pub(crate) sessions: Option<Box<SessionKeeper>>,
+    pub(crate) info: TlsInfo,
+}
+
+/// The half of a [`TlsStream`](crate::TlsStream) that writes: see there for what its results mean, and what dropping it
+/// does.
+///
+/// The peer's alerts are seen by the [`ReadHalf`]. Once that has read one, writes, flushes and [`Self::send_answers`]
+/// report it, also those that wait; a write that meets a reset before that reports the reset.
+pub struct WriteHalf<W> {
+    out: Outgoing<W>,
     info: TlsInfo,
 }
 
-/// The half of a [`TlsStream`](crate::TlsStream) that writes: see there for what its results mean.
-pub struct WriteHalf<W> {
-    io: W,
-    writer: Writer,
-    closing: Closing,
+/// A write half without its transport.
+pub(crate) struct WriteRest {
+    pub(crate) writer: Writer,
+    pub(crate) closing: Closing,
     info: TlsInfo,
+}
+
+impl ReadRest {
+    pub(crate) fn with<R>(self, io: R) -> ReadHalf<R> {
+        ReadHalf { io, rest: self }
+    }
+}
+
+impl WriteRest {
+    pub(crate) fn with<W: AsyncWrite + Unpin>(self, io: W) -> WriteHalf<W> {
+        WriteHalf::new(Outgoing::new(io, self.writer, self.closing), self.info)
+    }
 }
 
 impl<R> ReadHalf<R> {
-    pub(crate) fn new(io: R, reader: Reader, sessions: Option<Box<SessionKeeper>>, info: TlsInfo) -> Self {
-        Self {
-            io,
-            reader,
-            sessions,
-            info,
-        }
+    pub(crate) fn new(io: R, rest: ReadRest) -> Self {
+        Self { io, rest }
     }
 
     /// What the handshake agreed on.
     #[must_use]
     pub fn info(&self) -> &TlsInfo {
-        &self.info
+        &self.rest.info
+    }
+
+    /// As [`TlsStream::set_eof_policy`](crate::TlsStream::set_eof_policy).
+    pub fn set_eof_policy(&mut self, policy: EofPolicy) {
+        self.rest.ends.policy = policy;
+    }
+
+    /// As [`TlsStream::mark_complete`](crate::TlsStream::mark_complete).
+    pub fn mark_complete(&mut self) {
+        self.rest.ends.complete = true;
+    }
+
+    /// Has the write half send close_notify and take no more data, as [`ReadHalf`] says of all that it is to send. The
+    /// transport's write side is shut down when that half is shut down or dropped.
+    pub fn request_close(&self) {
+        self.rest.reader.control().request_close_notify();
+    }
+
+    /// Whether these are the halves of one stream.
+    #[must_use]
+    pub fn is_of<W>(&self, write: &WriteHalf<W>) -> bool {
+        Arc::ptr_eq(self.rest.reader.control(), write.out.writer.control())
+    }
+
+    pub(crate) fn into_parts(self) -> (R, ReadRest) {
+        (self.io, self.rest)
     }
 
     fn keep_sessions(&mut self, cx: &mut Context<'_>) {
-        if let Some(sessions) = &mut self.sessions {
-            sessions.poll(&mut self.reader, cx);
+        if let Some(sessions) = &mut self.rest.sessions {
+            sessions.poll(&mut self.rest.reader, cx);
         }
     }
 }
 
 impl<W> WriteHalf<W> {
-    pub(crate) fn new(io: W, writer: Writer, closing: Closing, info: TlsInfo) -> Self {
-        Self {
-            io,
-            writer,
-            closing,
-            info,
-        }
+    pub(crate) fn new(out: Outgoing<W>, info: TlsInfo) -> Self {
+        Self { out, info }
     }
 
     /// What the handshake agreed on.
     #[must_use]
     pub fn info(&self) -> &TlsInfo {
         &self.info
+    }
+
+    /// How long `shutdown` waits for a peer that does not read. Default: 5 seconds.
+    pub fn set_shutdown_timeout(&mut self, limit: core::time::Duration) {
+        self.out.closing.set_limit(limit);
+    }
+
+    /// As [`TlsStream::abort`](crate::TlsStream::abort), for the direction that this half writes.
+    pub fn abort(mut self) {
+        self.out.closing.set_over();
     }
 
     /// As [`TlsStream::request_key_update`](crate::TlsStream::request_key_update).
@@ -118,9 +202,83 @@ impl<W> WriteHalf<W> {
     /// # Errors
     /// TLS 1.2 has no KeyUpdate, and a closed side sends none.
     pub fn request_key_update(&mut self) -> io::Result<()> {
-        self.writer
+        self.out
+            .writer
             .request_key_update(KeyUpdateRequest::UPDATE_REQUESTED)
             .map_err(to_io)
+    }
+
+    pub(crate) fn into_parts(self) -> (W, WriteRest) {
+        let Self { out, info } = self;
+        let Parts {
+            io, writer, closing, ..
+        } = out.dismantle();
+        let rest = WriteRest {
+            writer,
+            closing,
+            info,
+        };
+        (io, rest)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> WriteHalf<W> {
+    /// Sends what is pending, then what reading gives rise to, as it comes, until this half is closed: by the peer's
+    /// close_notify in TLS 1.2, by an alert, or by [`ReadHalf::request_close`]. For a task that waits for something to
+    /// write:
+    ///
+    /// ```no_run
+    /// # use tls_tokio::WriteHalf;
+    /// # use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, sync::mpsc::Receiver};
+    /// # async fn example(mut write: WriteHalf<OwnedWriteHalf>, mut queue: Receiver<Vec<u8>>) -> std::io::Result<()> {
+    /// loop {
+    ///     tokio::select! {
+    ///         data = queue.recv() => match data {
+    ///             Some(data) => write.write_all(&data).await?,
+    ///             None => break write.shutdown().await,
+    ///         },
+    ///         closed = write.send_answers() => break closed,
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As a flush.
+    pub async fn send_answers(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            loop {
+                self.out.writer.control().register(cx.waker());
+                ready!(self.out.poll_flush(cx))?;
+                if self.out.writer.is_closed() {
+                    return Poll::Ready(Ok(()));
+                }
+                if !self.out.writer.control().is_set() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// One step of writing; one that waits is woken also by what reading gives rise to.
+    fn poll_out<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl Fn(&mut Parts<W>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let polled = step(&mut self.out, cx);
+        if polled.is_ready() {
+            return polled;
+        }
+        self.out.writer.control().register(cx.waker());
+        // It may have come in between. What has to wait for room is put back, and is no reason to go on.
+        if self.out.writer.control().is_set() {
+            return step(&mut self.out, cx);
+        }
+        polled
     }
 }
 
@@ -131,7 +289,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
         }
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
-        let read = transfer::poll_read(&mut this.reader, &mut this.io, cx, buf);
+        let read = transfer::poll_read(&mut this.rest.reader, &mut this.io, this.rest.ends, cx, buf);
         this.keep_sessions(cx);
         ready!(read)?;
         budget.made_progress();
@@ -143,18 +301,18 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for ReadHalf<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
-        let lent = transfer::poll_lend(&mut this.reader, &mut this.io, cx);
+        let lent = transfer::poll_lend(&mut this.rest.reader, &mut this.io, this.rest.ends, cx);
         this.keep_sessions(cx);
         let readable = ready!(lent)?;
         budget.made_progress();
         Poll::Ready(Ok(match readable {
-            Readable::Data => this.reader.data(),
+            Readable::Data => this.rest.reader.data(),
             Readable::Closed => &[],
         }))
     }
 
     fn consume(self: Pin<&mut Self>, count: usize) {
-        self.get_mut().reader.consume(count);
+        self.get_mut().rest.reader.consume(count);
     }
 }
 
@@ -168,8 +326,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        transfer::poll_write(&mut this.writer, &mut this.io, cx, data)
+        self.get_mut().poll_out(cx, |out, cx| out.poll_write(cx, data))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -177,20 +334,18 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        transfer::poll_flush(&mut this.writer, &mut this.io, cx)
+        self.get_mut().poll_out(cx, Parts::poll_flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.closing.poll(&mut this.writer, &mut this.io, cx)
+        self.get_mut().poll_out(cx, Parts::poll_shutdown)
     }
 }
 
 impl<R> fmt::Debug for ReadHalf<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadHalf")
-            .field("info", &self.info)
+            .field("info", self.info())
             .finish_non_exhaustive()
     }
 }
@@ -198,7 +353,33 @@ impl<R> fmt::Debug for ReadHalf<R> {
 impl<W> fmt::Debug for WriteHalf<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteHalf")
-            .field("info", &self.info)
+            .field("info", self.info())
             .finish_non_exhaustive()
     }
 }
+
+/// Halves that do not belong together, or cannot be put together: both of them.
+pub struct ReuniteError<R, W> {
+    /// The half that reads.
+    pub read: ReadHalf<R>,
+    /// The half that writes.
+    pub write: WriteHalf<W>,
+}
+
+impl<R, W> fmt::Debug for ReuniteError<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReuniteError").finish_non_exhaustive()
+    }
+}
+
+impl<R, W> fmt::Display for ReuniteError<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.read.is_of(&self.write) {
+            "the transport of these halves of a stream cannot be put together"
+        } else {
+            "these halves are of different streams"
+        })
+    }
+}
+
+impl<R, W> std::error::Error for ReuniteError<R, W> {}

@@ -4,7 +4,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 
-use tls_core::{ReadEvent, Reader, Writer};
+use tls_core::{ErrorKind, ReadEvent, Reader, Writer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::to_io;
@@ -17,14 +17,55 @@ pub(crate) enum Readable {
     Closed,
 }
 
+/// Whether the end of the transport may stand for the end of the peer's data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EofPolicy {
+    /// Only close_notify ends the data. A transport that ends without it is an error of kind
+    /// [`io::ErrorKind::UnexpectedEof`]: somebody may have cut the data short. The default.
+    #[default]
+    RequireCloseNotify,
+    /// The end of the transport between two records is an end of file too; inside a record it stays an error. Only for
+    /// protocols that frame themselves, and can tell by their own means that nothing is missing: anybody on the way can
+    /// end the data after any record.
+    AcceptAtRecordBoundary,
+}
+
+/// What is taken for an end.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ends {
+    pub(crate) policy: EofPolicy,
+    /// The protocol has all that it waits for: wherever the transport ends, nothing is missing.
+    pub(crate) complete: bool,
+}
+
+impl Ends {
+    /// What the reader has next, where an accepted end is an end.
+    fn process(self, reader: &mut Reader) -> io::Result<ReadEvent> {
+        match reader.process() {
+            Ok(event) => Ok(event),
+            Err(error) if matches!(error.kind(), ErrorKind::Truncated) && self.accept(reader) => {
+                Ok(ReadEvent::Closed)
+            }
+            Err(error) => Err(to_io(error)),
+        }
+    }
+
+    fn accept(self, reader: &Reader) -> bool {
+        let framed = self.policy == EofPolicy::AcceptAtRecordBoundary;
+        self.complete || framed && reader.is_at_record_boundary()
+    }
+}
+
 /// Reads from the transport until the reader lends data, or the end.
 pub(crate) fn poll_lend<R: AsyncRead + Unpin>(
     reader: &mut Reader,
     io: &mut R,
+    ends: Ends,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Readable>> {
     loop {
-        match reader.process().map_err(to_io)? {
+        match ends.process(reader)? {
             ReadEvent::Data => return Poll::Ready(Ok(Readable::Data)),
             ReadEvent::Closed => return Poll::Ready(Ok(Readable::Closed)),
             // `ReadEvent` may grow; whatever it will say, more bytes are what can help.
@@ -37,6 +78,7 @@ pub(crate) fn poll_lend<R: AsyncRead + Unpin>(
 pub(crate) fn poll_read<R: AsyncRead + Unpin>(
     reader: &mut Reader,
     io: &mut R,
+    ends: Ends,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<Readable>> {
@@ -48,7 +90,7 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin>(
             reader.release_if_idle();
             return Poll::Ready(Ok(Readable::Data));
         }
-        match reader.process().map_err(to_io)? {
+        match ends.process(reader)? {
             ReadEvent::Data => {}
             ReadEvent::Closed => return Poll::Ready(Ok(Readable::Closed)),
             _ => ready!(poll_fill(reader, io, cx))?,
@@ -57,7 +99,7 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin>(
 }
 
 /// Reads from the transport once. While it has nothing, no buffer is held.
-fn poll_fill<R: AsyncRead + Unpin>(
+pub(crate) fn poll_fill<R: AsyncRead + Unpin>(
     reader: &mut Reader,
     io: &mut R,
     cx: &mut Context<'_>,
@@ -129,7 +171,9 @@ pub(crate) fn poll_write<W: AsyncWrite + Unpin>(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Often it was an alert that closed the writer, just now: it leaves though the data does not.
-                let _ = poll_push(writer, io, cx);
+                if writer.ended_by_peer().is_none() {
+                    let _ = poll_push(writer, io, cx);
+                }
                 return Poll::Ready(Err(to_io(error)));
             }
         };
@@ -150,6 +194,10 @@ pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
 ) -> Poll<io::Result<()>> {
     loop {
         writer.apply_control().map_err(to_io)?;
+        if let Some(error) = writer.ended_by_peer() {
+            // What was accepted will not arrive.
+            return Poll::Ready(Err(to_io(error)));
+        }
         ready!(poll_push(writer, io, cx))?;
         // The answer to a KeyUpdate waits while much is pending, and there is room for it now.
         if !writer.control().is_set() {

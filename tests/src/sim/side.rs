@@ -100,7 +100,7 @@ impl Side {
                 Ok((stream, rest)) => {
                     side.record.borrow_mut().sent = offered - rest.len();
                     side.record.borrow_mut().early_rest = rest.len();
-                    side.talk(stream, deadline).await;
+                    Box::pin(side.talk(stream, deadline)).await;
                 }
                 Err(failure) => side.failed(failure),
             }
@@ -121,7 +121,7 @@ impl Side {
                 _ => Box::pin(acceptor.accept(io)).await,
             };
             match accepted {
-                Ok(stream) => side.talk(stream, deadline).await,
+                Ok(stream) => Box::pin(side.talk(stream, deadline)).await,
                 Err(failure) => side.failed(failure),
             }
         });

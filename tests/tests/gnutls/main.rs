@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod closing;
 mod resumption;
 
 use std::net::SocketAddr;

@@ -28,6 +28,7 @@ macro_rules! both_versions {
 mod client_auth;
 mod closing;
 mod early_data;
+mod endings;
 mod key_update;
 mod matrix;
 mod negotiation;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tls_tokio::{CertifiedKey, ServerConfig, TlsAcceptor, TlsStream};
+use tls_tokio::{CertifiedKey, PlainHttpAnswer, ServerConfig, TlsAcceptor, TlsStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -22,7 +22,7 @@ use crate::describe::Facts;
 use crate::failure::Failure;
 use crate::serve::development_ca::DevelopmentCa;
 use crate::serve::http::{Request, Response, Status, read_request};
-use crate::serve::{ACCEPT_PAUSE, StopSignal, plain, quoted};
+use crate::serve::{ACCEPT_PAUSE, StopSignal, quoted};
 use crate::setup;
 
 /// How long a client may take to close after us, so that our last bytes arrive.
@@ -151,8 +151,8 @@ impl Capture {
             outcome: Outcome::Failed(failure.error()),
         })
         .await;
-        let (error, tcp) = failure.into_parts();
-        plain::answer(&error, tcp).await;
+        // Of other failures nothing is left to say.
+        let _ = failure.answer_plain_http(PlainHttpAnswer::BadRequest).await;
     }
 
     async fn write(&self, record: &Record<'_>) {

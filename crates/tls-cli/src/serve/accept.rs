@@ -6,13 +6,15 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
-use tls_tokio::{Accepted, Drained, HandshakeFailure, Listen, ListenerHandle, TlsAcceptor, TlsListener};
+use tls_tokio::{
+    Accepted, Drained, HandshakeFailure, Listen, ListenerHandle, PlainHttpAnswer, TlsAcceptor, TlsListener,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::Mode;
 use super::connection::{self, Outcome};
 use super::stop::StopSignal;
-use super::{Mode, plain};
 use crate::console;
 use crate::failure::Failure;
 
@@ -87,8 +89,8 @@ impl Server {
             console::say(format_args!("{client} failed: {failure}"));
             let outcomes = outcomes.clone();
             tokio::spawn(async move {
-                let (error, tcp) = failure.into_parts();
-                plain::answer(&error, tcp).await;
+                // Of other failures nothing is left to say.
+                let _ = failure.answer_plain_http(PlainHttpAnswer::BadRequest).await;
                 let _ = outcomes.try_send(Outcome::Failed);
             });
         })

@@ -7,7 +7,6 @@ mod early;
 mod echo;
 pub(crate) mod http;
 mod page;
-pub(crate) mod plain;
 mod stop;
 
 use core::time::Duration;

@@ -10,7 +10,8 @@ mod tests;
 mod tests12;
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use core::task::Waker;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use self::reader::repeat;
 pub use self::reader::{ReadEvent, Reader};
@@ -37,10 +38,7 @@ pub struct Connection {
     pub reader: Reader,
     /// What goes to the peer.
     pub writer: Writer,
-    exporter: AnyExporter,
-    /// Where early data was accepted. In a box, since it seldom is.
-    early_exporter: Option<Box<Exporter>>,
-    negotiated: Arc<Negotiated>,
+    facts: ConnectionFacts,
 }
 
 impl Connection {
@@ -58,10 +56,12 @@ impl Connection {
         let control = Arc::new(Control::default());
         Self {
             reader: Reader::new(side, input, read_epoch, Arc::clone(&control)),
-            writer: Writer::new(output, write_epoch, control),
-            exporter: exporter.into(),
-            early_exporter: None,
-            negotiated: Arc::new(negotiated),
+            writer: Writer::new(side, output, write_epoch, control),
+            facts: ConnectionFacts {
+                exporter: exporter.into(),
+                early_exporter: None,
+                negotiated: Arc::new(negotiated),
+            },
         }
     }
 
@@ -83,11 +83,66 @@ impl Connection {
 
     /// Early data was accepted: it has an exporter of its own, and a server may not have read all of it.
     pub(crate) fn with_early_data(mut self, exporter: Option<Exporter>, unread: Vec<u8>) -> Self {
-        self.early_exporter = exporter.map(Box::new);
-        self.reader.set_unread_early_data(unread);
+        self.facts.early_exporter = exporter.map(Box::new);
+        self.reader.set_aside(unread);
         self
     }
 
+    /// What the handshake agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> &Arc<Negotiated> {
+        self.facts.negotiated()
+    }
+
+    /// As [`ConnectionFacts::export_keying_material`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.facts.export_keying_material(out, label, context)
+    }
+
+    /// As [`ConnectionFacts::export_early_keying_material`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn export_early_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.facts.export_early_keying_material(out, label, context)
+    }
+
+    /// The two halves.
+    #[must_use]
+    pub fn split(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
+    }
+
+    /// The two halves, and what belongs to neither.
+    #[must_use]
+    pub fn into_parts(self) -> (Reader, Writer, ConnectionFacts) {
+        (self.reader, self.writer, self.facts)
+    }
+}
+
+/// What belongs to neither half of a [`Connection`]: what was agreed on, and the exporters.
+#[non_exhaustive]
+pub struct ConnectionFacts {
+    exporter: AnyExporter,
+    /// Where early data was accepted. In a box, since it seldom is.
+    early_exporter: Option<Box<Exporter>>,
+    negotiated: Arc<Negotiated>,
+}
+
+impl ConnectionFacts {
     /// What the handshake agreed on.
     #[must_use]
     pub fn negotiated(&self) -> &Arc<Negotiated> {
@@ -126,12 +181,6 @@ impl Connection {
         let exporter = self.early_exporter.as_ref().ok_or(Misuse::NoEarlyExporter)?;
         exporter.export(out, label, context.unwrap_or_default())
     }
-
-    /// The two halves.
-    #[must_use]
-    pub fn split(self) -> (Reader, Writer) {
-        (self.reader, self.writer)
-    }
 }
 
 /// The exporter of either version.
@@ -155,43 +204,78 @@ impl From<Box<MainSecret12>> for AnyExporter {
 
 /// What the read half asks of the write half: a set of bits, without a lock.
 ///
-/// Requests of the same kind melt into one, so that a peer that never reads cannot make the answers pile up.
+/// Requests of the same kind melt into one, so that a peer that never reads cannot make the answers pile up. Whoever
+/// waits to write can be woken by the next request: see [`Self::register`].
 #[derive(Default)]
-pub struct Control(AtomicU32);
+pub struct Control {
+    bits: AtomicU32,
+    /// Locked only by a write half that waits, and by a read half with a request, never where data is moved.
+    writer: Mutex<Option<Waker>>,
+}
 
 impl Control {
     const KEY_UPDATE: u32 = 1;
     const CLOSE_NOTIFY: u32 = 1 << 1;
     const ALERT: u32 = 1 << 2;
-    /// The peer has ended the connection: nothing more is to be said to it.
+    /// The peer has ended the connection by a fatal alert: nothing more is to be said to it.
     const CLOSED: u32 = 1 << 3;
     /// A warning, no_renegotiation: the connection goes on.
     const NO_RENEGOTIATION: u32 = 1 << 4;
-    /// Where the description of the alert lies in the word.
+    /// Where the description of the alert lies in the word: of the one we send, or of the one we got.
     const DESCRIPTION_SHIFT: u32 = 8;
 
     /// Whether the write half has something to do. One load.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.bits.load(Ordering::Relaxed) != 0
     }
 
-    fn set(&self, bits: u32) {
-        self.0.fetch_or(bits, Ordering::Release);
+    /// Wakes this task at the next request, once; only the last one that registered. Look at [`Self::is_set`] after
+    /// registering: a request may have come before.
+    pub fn register(&self, waker: &Waker) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *writer {
+            Some(registered) => registered.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Asks the write half to send close_notify and to take no more data.
+    pub fn request_close_notify(&self) {
+        self.request(Self::CLOSE_NOTIFY);
+    }
+
+    fn request(&self, bits: u32) {
+        self.bits.fetch_or(bits, Ordering::Release);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// What the write half cannot do yet. It wakes nobody: the write half knows.
+    fn put_back(&self, bits: u32) {
+        self.bits.fetch_or(bits, Ordering::Release);
     }
 
     /// Only the read half calls it, and only for its first error: two descriptions would mix.
-    fn set_alert(&self, description: AlertDescription) {
-        self.set(Self::ALERT | u32::from(description.0) << Self::DESCRIPTION_SHIFT);
+    fn request_alert(&self, description: AlertDescription) {
+        self.request(Self::ALERT | u32::from(description.0) << Self::DESCRIPTION_SHIFT);
+    }
+
+    /// The same for an alert that came, instead of one to send.
+    fn announce_alert(&self, description: AlertDescription) {
+        self.request(Self::CLOSED | u32::from(description.0) << Self::DESCRIPTION_SHIFT);
     }
 
     fn take(&self) -> u32 {
-        self.0.swap(0, Ordering::Acquire)
+        self.bits.swap(0, Ordering::Acquire)
     }
 
-    fn alert_in(bits: u32) -> Option<AlertDescription> {
+    /// The alert, where this bit says that there is one.
+    fn alert_in(bits: u32, which: u32) -> Option<AlertDescription> {
         let [_, _, description, _] = bits.to_be_bytes();
-        (bits & Self::ALERT != 0).then_some(AlertDescription(description))
+        (bits & which != 0).then_some(AlertDescription(description))
     }
 }
 

@@ -14,6 +14,9 @@ use crate::record::{ChangeCipherSpec, Incoming, Input};
 use crate::registry::{ContentType, HandshakeType, KeyUpdateRequest};
 use crate::session::ClientSession;
 
+/// Data that [`Reader::read_ahead`] sets aside, up to one record more: what a peer says before it gives up is short.
+const MAX_ASIDE: usize = 64 * 1024;
+
 /// What there is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,14 +46,17 @@ pub struct Reader {
     control: Arc<Control>,
     state: State,
     sessions: Sessions,
-    /// Early data that was not read before the handshake was over, and is delivered first. In a box, since there seldom
-    /// is any.
-    early: Option<Box<Unread>>,
+    /// Data that is delivered first: early data that was not read before the handshake was over, and what was passed by
+    /// [`Self::read_ahead`]. In a box, since there seldom is any.
+    aside: Option<Box<Aside>>,
+    /// Something has come since the handshake.
+    heard: bool,
     /// The transport ended inside a record or a message.
     cut: bool,
 }
 
-struct Unread {
+#[derive(Default)]
+struct Aside {
     data: Vec<u8>,
     consumed: usize,
 }
@@ -77,7 +83,8 @@ impl Reader {
             control,
             state: State::Open,
             sessions: Sessions::None,
-            early: None,
+            aside: None,
+            heard: false,
             cut: false,
         }
     }
@@ -119,20 +126,20 @@ impl Reader {
     /// Decrypted data, lent in place: the rest of one record.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        match &self.early {
-            Some(early) => early.data.get(early.consumed..).unwrap_or_default(),
+        match &self.aside {
+            Some(aside) => aside.data.get(aside.consumed..).unwrap_or_default(),
             None => self.input.payload(),
         }
     }
 
     /// Drops the first `n` bytes of [`Self::data`].
     pub fn consume(&mut self, n: usize) {
-        let Some(early) = &mut self.early else {
+        let Some(aside) = &mut self.aside else {
             return self.input.consume(n);
         };
-        early.consumed = early.consumed.saturating_add(n);
-        if early.consumed >= early.data.len() {
-            self.early = None;
+        aside.consumed = aside.consumed.saturating_add(n);
+        if aside.consumed >= aside.data.len() {
+            self.aside = None;
         }
     }
 
@@ -166,13 +173,45 @@ impl Reader {
         }
     }
 
-    pub(super) fn set_unread_early_data(&mut self, unread: Vec<u8>) {
-        self.early = (!unread.is_empty()).then(|| {
-            Box::new(Unread {
-                data: unread,
-                consumed: 0,
-            })
-        });
+    /// Goes on past data to learn how the connection ends, as far as its bytes are here. The data comes first when it is
+    /// read later. [`ReadEvent::Data`] means that as much is set aside as may be, 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Self::process`], which returns the error once the data has been read.
+    pub fn read_ahead(&mut self) -> Result<ReadEvent, Error> {
+        loop {
+            let passed = self.input.payload();
+            if !passed.is_empty() {
+                let aside = self.aside.get_or_insert_default();
+                if aside.data.len() >= MAX_ASIDE {
+                    return Ok(ReadEvent::Data);
+                }
+                aside.data.extend_from_slice(passed);
+                let count = passed.len();
+                self.input.consume(count);
+            }
+            match self.step(&mut [])? {
+                (ReadEvent::Data, _) => {}
+                (event, _) => return Ok(event),
+            }
+        }
+    }
+
+    /// Which end of the connection we are.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Whether anything has come under the keys of the established connection: a ticket, data, or its end. A client of
+    /// TLS 1.3 knows from it that the server has accepted its certificate.
+    #[must_use]
+    pub const fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    pub(super) fn set_aside(&mut self, data: Vec<u8>) {
+        self.aside = (!data.is_empty()).then(|| Box::new(Aside { data, consumed: 0 }));
     }
 
     pub(super) fn set_sessions(&mut self, sessions: Sessions) {
@@ -189,7 +228,7 @@ impl Reader {
     /// Whether bytes are buffered that were not delivered: data, or the beginning of a record.
     #[must_use]
     pub fn has_buffered(&self) -> bool {
-        self.early.is_some() || self.input.has_buffered()
+        self.aside.is_some() || self.input.has_buffered()
     }
 
     /// Whether the peer's bytes so far end with a whole record: so that an end without close_notify, for a protocol
@@ -222,7 +261,9 @@ impl Reader {
 
     fn read_records(&mut self, out: &mut [u8]) -> Result<(ReadEvent, usize), Error> {
         loop {
-            match self.input.next_into(out)? {
+            let incoming = self.input.next_into(out)?;
+            self.heard |= !matches!(incoming, Incoming::NeedMore);
+            match incoming {
                 Incoming::ApplicationData { copied } => return Ok((ReadEvent::Data, copied)),
                 Incoming::Handshake(message) => self.post_handshake(message)?,
                 Incoming::CloseNotify => {
@@ -249,18 +290,18 @@ impl Reader {
         self.state = State::Closed;
         self.input.discard();
         if self.epoch.is_none() {
-            self.control.set(Control::CLOSE_NOTIFY);
+            self.control.request(Control::CLOSE_NOTIFY);
         }
     }
 
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
         let error = error.in_phase(self.side, Phase::Established);
-        match error.alert() {
-            Some(description) => self.control.set_alert(description),
+        match (error.alert(), error.kind()) {
+            (Some(description), _) => self.control.request_alert(description),
             // A fatal alert ends both directions (section 6.2).
-            None if matches!(error.kind(), ErrorKind::AlertReceived(_)) => self.control.set(Control::CLOSED),
-            None => {}
+            (None, ErrorKind::AlertReceived(description)) => self.control.announce_alert(*description),
+            (None, _) => {}
         }
         self.input.discard();
         let returned = repeat(&error);
@@ -291,7 +332,7 @@ impl Reader {
         let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
         decode_message::<HelloRequest>(body)?;
         self.input.count_hello_request()?;
-        self.control.set(Control::NO_RENEGOTIATION);
+        self.control.request(Control::NO_RENEGOTIATION);
         Ok(())
     }
 
@@ -318,7 +359,7 @@ impl Reader {
             self.input.set_keys(epoch.opening_key()?)?;
         }
         if request == KeyUpdateRequest::UPDATE_REQUESTED {
-            self.control.set(Control::KEY_UPDATE);
+            self.control.request(Control::KEY_UPDATE);
         }
         Ok(())
     }

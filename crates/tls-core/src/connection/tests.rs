@@ -375,8 +375,13 @@ fn a_fatal_alert_of_the_peer_ends_both_directions() {
         error.kind(),
         ErrorKind::AlertReceived(AlertDescription::BAD_RECORD_MAC)
     ));
-    let refused = client.writer.write(b"too late").unwrap_err();
-    assert!(matches!(refused.kind(), ErrorKind::Misuse(Misuse::WriteClosed)));
+    for _ in 0..2 {
+        let refused = client.writer.write(b"too late").unwrap_err();
+        assert!(matches!(
+            refused.kind(),
+            ErrorKind::AlertReceived(AlertDescription::BAD_RECORD_MAC)
+        ));
+    }
     client.writer.close_notify().unwrap();
     assert!(client.writer.pending().is_empty());
 }
@@ -399,4 +404,94 @@ fn an_end_inside_a_record_is_no_record_boundary_also_after_the_error() {
             "cut after {cut}"
         );
     }
+}
+
+#[test]
+fn reading_ahead_finds_the_end_and_keeps_the_data_before_it() {
+    let (mut client, mut server) = pair();
+    for data in [b"one ", b"two "] {
+        server.writer.write(data).unwrap();
+    }
+    server.writer.alert(AlertDescription::BAD_RECORD_MAC).unwrap();
+    transfer(&mut server, &mut client);
+    // Also where some data is lent already.
+    assert_eq!(client.reader.process().unwrap(), ReadEvent::Data);
+    client.reader.consume(1);
+    for _ in 0..2 {
+        let error = client.reader.read_ahead().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::AlertReceived(_)), "{error}");
+    }
+    let mut out = [0; 16];
+    let count = client.reader.read_into(&mut out[..3]);
+    assert_eq!(&out[..count], b"ne ");
+    let (rest, end) = lent(&mut client.reader);
+    assert_eq!(rest, b"two ");
+    assert!(matches!(end.unwrap_err().kind(), ErrorKind::AlertReceived(_)));
+}
+
+#[test]
+fn reading_ahead_stops_at_64_kib_of_data() {
+    let (mut client, mut server) = pair();
+    let mut sent = Vec::new();
+    for round in 0..7u8 {
+        let data = vec![round; 16_384];
+        assert_eq!(server.writer.write(&data).unwrap(), data.len());
+        sent.extend_from_slice(&data);
+        transfer(&mut server, &mut client);
+        let event = client.reader.read_ahead().unwrap();
+        let is_full = round >= 4;
+        assert_eq!(event == ReadEvent::Data, is_full, "{round}: {event:?}");
+    }
+    server.writer.close_notify().unwrap();
+    transfer(&mut server, &mut client);
+    let (data, end) = lent(&mut client.reader);
+    assert!(data == sent, "{} bytes", data.len());
+    assert_eq!(end.unwrap(), ReadEvent::Closed);
+}
+
+#[test]
+fn a_reader_has_heard_of_the_peer_with_its_first_record() {
+    let (mut client, mut server) = pair();
+    assert!(!server.reader.has_heard());
+    assert_eq!(server.reader.process().unwrap(), ReadEvent::NeedMore);
+    assert!(!server.reader.has_heard());
+    client
+        .writer
+        .request_key_update(KeyUpdateRequest::UPDATE_NOT_REQUESTED)
+        .unwrap();
+    transfer(&mut client, &mut server);
+    assert_eq!(server.reader.process().unwrap(), ReadEvent::NeedMore);
+    assert!(server.reader.has_heard());
+}
+
+#[test]
+fn a_request_of_the_reader_wakes_who_registered_once() {
+    struct Count(core::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(0.into()));
+    let woken = || count.0.load(Ordering::Relaxed);
+    let (mut client, mut server) = pair();
+    assert_eq!(server.writer.write(&[7; 48_000]).unwrap(), 48_000);
+    let waker = Waker::from(Arc::clone(&count));
+    server.writer.control().register(&waker);
+    for times in [1, 1] {
+        client
+            .writer
+            .request_key_update(KeyUpdateRequest::UPDATE_REQUESTED)
+            .unwrap();
+        transfer(&mut client, &mut server);
+        server.reader.process().unwrap();
+        assert_eq!(woken(), times);
+    }
+    // What the writer puts back for want of room wakes nobody, or it would wake itself for ever.
+    server.writer.control().register(&waker);
+    server.writer.apply_control().unwrap();
+    assert!(server.writer.control().is_set());
+    assert_eq!(woken(), 1);
+    server.reader.control().request_close_notify();
+    assert_eq!(woken(), 2);
 }

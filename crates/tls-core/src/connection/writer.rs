@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Control, Epoch};
 use crate::alert::{Alert, AlertDescription};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, ErrorKind, Misuse, Phase, Side};
 use crate::record::Output;
 use crate::registry::{ContentType, HandshakeType, KeyUpdateRequest};
 
@@ -20,19 +20,24 @@ const ANSWER_BELOW: usize = 32 * 1024;
 /// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5); TLS
 /// 1.2 cannot do that, and [`Self::write`] fails.
 pub struct Writer {
+    side: Side,
     output: Output,
     epoch: Option<Epoch>,
     control: Arc<Control>,
     closed: bool,
+    /// The fatal alert by which the peer ended the connection.
+    ended_by: Option<AlertDescription>,
 }
 
 impl Writer {
-    pub(super) const fn new(output: Output, epoch: Option<Epoch>, control: Arc<Control>) -> Self {
+    pub(super) const fn new(side: Side, output: Output, epoch: Option<Epoch>, control: Arc<Control>) -> Self {
         Self {
+            side,
             output,
             epoch,
             control,
             closed: false,
+            ended_by: None,
         }
     }
 
@@ -41,7 +46,8 @@ impl Writer {
     ///
     /// # Errors
     /// [`Misuse::WriteClosed`] after [`Self::close_notify`] or an alert, our own or one that the read half asked for:
-    /// in TLS 1.2 also after the peer's close_notify. [`Misuse::KeyExhausted`] in TLS 1.2, after 2^24 records with
+    /// in TLS 1.2 also after the peer's close_notify. [`ErrorKind::AlertReceived`] after a fatal alert of the peer that
+    /// the read half has seen. [`Misuse::KeyExhausted`] in TLS 1.2, after 2^24 records with
     /// AES-GCM; closing is still possible.
     pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
         self.write_vectored(&[IoSlice::new(data)])
@@ -128,6 +134,14 @@ impl Writer {
         self.closed
     }
 
+    /// The fatal alert by which the peer ended the connection, once the read half has seen it: what is pending is not to
+    /// be sent any more (section 6.2).
+    #[must_use]
+    pub fn ended_by_peer(&self) -> Option<Error> {
+        let description = self.ended_by?;
+        Some(Error::new(ErrorKind::AlertReceived(description)).in_phase(self.side, Phase::Established))
+    }
+
     /// What the read half asks of this one.
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {
@@ -142,18 +156,19 @@ impl Writer {
 
     #[cold]
     fn apply(&mut self, bits: u32) -> Result<(), Error> {
-        if bits & Control::CLOSED != 0 {
+        if let Some(description) = Control::alert_in(bits, Control::CLOSED) {
             self.closed = true;
+            self.ended_by = Some(description);
             return Ok(());
         }
-        if let Some(description) = Control::alert_in(bits) {
+        if let Some(description) = Control::alert_in(bits, Control::ALERT) {
             return self.alert(description);
         }
         if bits & Control::KEY_UPDATE != 0 && !self.closed && self.epoch.is_some() {
             if self.output.pending().len() < ANSWER_BELOW {
                 self.update_keys(KeyUpdateRequest::UPDATE_NOT_REQUESTED)?;
             } else {
-                self.control.set(Control::KEY_UPDATE);
+                self.control.put_back(Control::KEY_UPDATE);
             }
         }
         if bits & Control::NO_RENEGOTIATION != 0 && !self.closed && !self.output.needs_key_update() {
@@ -161,7 +176,7 @@ impl Writer {
                 let warning = Alert::warning(AlertDescription::NO_RENEGOTIATION);
                 self.output.queue(ContentType::ALERT, &warning.to_bytes())?;
             } else {
-                self.control.set(Control::NO_RENEGOTIATION);
+                self.control.put_back(Control::NO_RENEGOTIATION);
             }
         }
         if bits & Control::CLOSE_NOTIFY != 0 {
@@ -171,10 +186,10 @@ impl Writer {
     }
 
     fn check_open(&self) -> Result<(), Error> {
-        if self.closed {
-            Err(Misuse::WriteClosed.into())
-        } else {
-            Ok(())
+        match self.ended_by_peer() {
+            Some(error) => Err(error),
+            None if self.closed => Err(Misuse::WriteClosed.into()),
+            None => Ok(()),
         }
     }
 
