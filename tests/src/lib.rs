@@ -23,6 +23,7 @@ pub mod redis_server;
 pub mod script;
 pub mod session;
 pub mod sides;
+pub mod sim;
 pub mod source;
 pub mod versions;
 

@@ -30,6 +30,7 @@ both_versions!(
     a_stuck_peer_gets_the_end_of_the_transport_though_not_close_notify,
     a_cancelled_shutdown_does_not_start_its_time_again,
     a_write_error_in_shutdown_still_shuts_the_transport_down,
+    a_write_error_in_shutdown_shuts_a_slow_transport_down_too,
     a_graceful_shutdown_of_both_sides_is_clean,
     a_graceful_shutdown_says_how_the_peer_ended,
     a_graceful_shutdown_always_shuts_the_transport_down,
@@ -276,6 +277,29 @@ async fn a_write_error_in_shutdown_still_shuts_the_transport_down(version: Proto
     .await;
     assert_eq!(client.shutdown().await.unwrap_err().kind(), Io::ConnectionReset);
     assert!(tape.counts().is_shut_down());
+}
+
+async fn a_write_error_in_shutdown_shuts_a_slow_transport_down_too(version: ProtocolVersion) {
+    let (_, written) = handshake_bytes(version).await;
+    let script = Script::new()
+        .write_error_after(written, Io::ConnectionReset)
+        .pending_every(1);
+    let (mut client, tape, mut server) = pair(version, script).await;
+    assert_eq!(client.shutdown().await.unwrap_err().kind(), Io::ConnectionReset);
+    assert!(tape.counts().is_shut_down());
+    assert_eq!(
+        read_all(&mut server).await.1.unwrap_err().kind(),
+        Io::UnexpectedEof
+    );
+
+    // One that is never shut down holds nobody up, and the error is still the first one.
+    let script = Script::new()
+        .write_error_after(written, Io::ConnectionReset)
+        .stall_shutdown();
+    let (mut client, _, _server) = pair(version, script).await;
+    let started = Instant::now();
+    assert_eq!(client.shutdown().await.unwrap_err().kind(), Io::ConnectionReset);
+    assert_eq!(started.elapsed().as_secs(), 5);
 }
 
 async fn a_graceful_shutdown_of_both_sides_is_clean(version: ProtocolVersion) {

@@ -75,7 +75,8 @@ impl<IO> EarlyTlsStream<IO> {
         }
     }
 
-    /// What the handshake agreed on so far. [`Negotiated::early_data`] says whether there is early data to read.
+    /// What the handshake agreed on so far. [`Negotiated::early_data`] says whether there is early data to read. A client
+    /// certificate in it is that of the session; that it is this client who is here is only certain after [`Self::finish`].
     #[must_use]
     pub fn negotiated(&self) -> &Negotiated {
         self.early.negotiated()

@@ -50,6 +50,8 @@ pub(crate) struct Closing {
     timer: Option<Pin<Box<Sleep>>>,
     /// The peer has had its time: nobody waits for it again.
     gave_up: bool,
+    /// Why close_notify cannot leave, while the transport is being shut down.
+    failed: Option<io::Error>,
 }
 
 impl Closing {
@@ -58,6 +60,7 @@ impl Closing {
             limit: DEFAULT_SHUTDOWN_TIMEOUT,
             timer: None,
             gave_up: false,
+            failed: None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Closing {
         }
         writer.apply_control().map_err(to_io)?;
         writer.close_notify().map_err(to_io)?;
-        if let Poll::Ready(closed) = Self::poll_transport(writer, io, cx) {
+        if let Poll::Ready(closed) = self.poll_transport(writer, io, cx) {
             self.timer = None;
             return Poll::Ready(closed);
         }
@@ -87,7 +90,7 @@ impl Closing {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
         self.give_up(io, cx);
-        Poll::Ready(Err(self.timed_out()))
+        Poll::Ready(Err(self.failed.take().unwrap_or_else(|| self.timed_out())))
     }
 
     /// Shuts the transport down without what it did not take. Whether that works does not matter: it is over.
@@ -103,16 +106,17 @@ impl Closing {
     }
 
     fn poll_transport<W: AsyncWrite + Unpin>(
+        &mut self,
         writer: &mut Writer,
         io: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Err(error) = ready!(poll_push(writer, io, cx)) {
-            // Nothing more can be said to this peer, but the transport is closed all the same.
-            let _ = Pin::new(io).poll_shutdown(cx);
-            return Poll::Ready(Err(error));
+        if self.failed.is_none() {
+            // Nothing more can be said to a peer whose transport fails, but it is closed all the same.
+            self.failed = ready!(poll_push(writer, io, cx)).err();
         }
-        Pin::new(io).poll_shutdown(cx)
+        let closed = ready!(Pin::new(io).poll_shutdown(cx));
+        Poll::Ready(self.failed.take().map_or(closed, Err))
     }
 }
 

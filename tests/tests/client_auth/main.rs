@@ -81,6 +81,13 @@ fn check_identity(ends: &Ends, expected: Option<&Identity>) {
     let expected = expected.map(Identity::chain).unwrap_or_default();
     assert_eq!(negotiated.peer_certificates(), expected);
     assert_eq!(negotiated.peer_chain().is_some(), !expected.is_empty());
+    let names = negotiated.peer_names().map(|names| names.dns_names);
+    assert_eq!(
+        names,
+        (!expected.is_empty()).then(|| vec!["client.test".to_owned()])
+    );
+    let names = ends.client.negotiated().peer_names().unwrap();
+    assert_eq!(names.dns_names, [NAME]);
     assert_eq!(
         ends.client.negotiated().peer_certificates().len(),
         2,

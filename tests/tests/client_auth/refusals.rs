@@ -1,6 +1,8 @@
 //! Certificates that do not get in, and what the client is told.
 
 use super::*;
+use rustls_pki_types::UnixTime;
+use tls_core::{ExpectedPeer, PeerChain, VerifyRequest};
 use tls_tests::both_versions;
 use tls_tests::pair::Outcome;
 use tls_tests::pki::{Authority, Validity};
@@ -182,4 +184,34 @@ fn lists_that_are_no_lists_are_a_configuration_error() {
     }
     let lists = RevocationLists::from_pem(authority().revocation_lists(&[]).as_bytes()).unwrap();
     assert_eq!(lists.len(), 2);
+}
+
+#[test]
+fn of_several_lists_of_one_issuer_the_newest_counts_in_any_order() {
+    let identity = issue(&good());
+    let before = authority().revocation_lists(&[]);
+    let after = authority().revocation_lists(&[&identity]);
+    let expired = authority().revocation_lists_until(2021, &[]);
+    let verify = |lists: [&String; 2]| {
+        let pem = lists.map(String::as_str).concat();
+        let lists = RevocationLists::from_pem(pem.as_bytes()).unwrap();
+        let verifier = WebPkiVerifier::new(roots()).revocation_lists(lists);
+        let chain = PeerChain::new(identity.chain());
+        let request = VerifyRequest::new(&chain, ExpectedPeer::Client, UnixTime::now());
+        let Answer::Now(verified) = verifier.verify(&request, &ConnectionContext::new()) else {
+            panic!("it is in memory")
+        };
+        (verified.map(|_| ()), verifier.security_domain())
+    };
+    let revoked = verify([&before, &after]);
+    assert_eq!(revoked.0, Err(CertificateError::Revoked));
+    assert_eq!(verify([&after, &before]), revoked);
+    // `expired` was made last, and so it is the newest.
+    for lists in [[&before, &expired], [&expired, &before]] {
+        let (verified, _) = verify(lists);
+        assert!(
+            matches!(verified, Err(CertificateError::RevocationUnknown(_))),
+            "{verified:?}"
+        );
+    }
 }

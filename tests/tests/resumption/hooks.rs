@@ -25,7 +25,8 @@ impl Store {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             answering: Answering::new(How::Now),
-            inner: MemorySessionStore::new(100),
+            // Never full, not even one of its shards: whatever was put is there.
+            inner: MemorySessionStore::new(100_000),
         })
     }
 }
@@ -54,7 +55,7 @@ impl ServerSessionStore for Store {
     }
 
     fn take<'a>(&'a self, id: &'a [u8], context: &'a ConnectionContext) -> StoredSession<'a> {
-        assert_eq!(id.len(), 32, "only what can be one of ours is looked up");
+        assert_eq!(id.len(), 40, "only what can be one of ours is looked up");
         self.answering.answer(move || now(self.inner.take(id, context)))
     }
 }

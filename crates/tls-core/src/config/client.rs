@@ -257,6 +257,14 @@ fn security_domain(
             .iter()
             .for_each(|suite| domain.extend_from_slice(&suite.to_be_bytes()));
     }
+    // Whoever accepts less does not resume what began with more.
+    let mut schemes: Vec<_> = common.signature_schemes.iter().map(|scheme| scheme.0).collect();
+    schemes.sort_unstable();
+    schemes.dedup();
+    domain.push(u8::try_from(schemes.len()).unwrap_or(u8::MAX));
+    schemes
+        .iter()
+        .for_each(|scheme| domain.extend_from_slice(&scheme.to_be_bytes()));
     for name in &common.alpn {
         domain.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         domain.extend_from_slice(name);

@@ -58,7 +58,7 @@ pub(crate) struct Common {
     /// Of all versions, in order of preference.
     pub(crate) cipher_suites: Vec<CipherSuite>,
     pub(crate) groups: Vec<NamedGroup>,
-    /// The schemes we accept from the peer, in certificates and over handshakes.
+    /// The schemes we accept of the peer over handshakes.
     pub(crate) signature_schemes: Vec<SignatureScheme>,
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) key_log: Option<Arc<dyn KeyLog>>,
@@ -199,7 +199,9 @@ macro_rules! common_builder_methods {
             self
         }
 
-        /// The signature schemes accepted from the peer, best first. Default: all that are supported.
+        /// The signature schemes accepted of the peer's own signature over the handshake, best first. The certificates of
+        /// its chain may be signed with any that is supported: a verifier of your own can be stricter. Default: all that
+        /// are supported.
         pub fn signature_schemes(mut self, schemes: impl IntoIterator<Item = SignatureScheme>) -> Self {
             self.common.signature_schemes = schemes.into_iter().collect();
             self

@@ -9,7 +9,7 @@ use super::keys::Authenticated;
 use super::signature::check_certificate_verify;
 use crate::config::{ClientAuthSettings, ServerSettings};
 use crate::crypto::verification::algorithms_for_tls12;
-use crate::error::{Error, Misbehaviour, NothingInCommon, Side};
+use crate::error::{Error, ErrorKind, Misbehaviour, NothingInCommon, Side};
 use crate::hooks::{ExpectedPeer, PeerChain, PeerVerified, VerifyRequest};
 use crate::messages::certificate::Certificate;
 use crate::messages::certificate_verify::CertificateVerify;
@@ -164,11 +164,16 @@ pub(super) async fn read_certificate_verify12(
         .certificates
         .first()
         .ok_or(Misbehaviour::NoCertificate(Side::Client))?;
+    let signed_messages = peer.transcript.buffered().ok_or_else(|| {
+        Error::new(ErrorKind::Crypto(
+            "the messages were not kept for CertificateVerify",
+        ))
+    })?;
     let signed = verify_signature(
         leaf,
         message.scheme,
         algorithms_for_tls12(message.scheme),
-        peer.transcript.buffered().unwrap_or_default(),
+        signed_messages,
         &message.signature,
     )?;
     peer.transcript.add(&bytes);

@@ -54,7 +54,8 @@ impl EarlyConnection {
         }
     }
 
-    /// What the handshake agreed on so far. [`Negotiated::early_data`] says whether there is early data to read.
+    /// What the handshake agreed on so far. [`Negotiated::early_data`] says whether there is early data to read. A client
+    /// certificate in it is that of the session; that it is this client who is here is only certain after the handshake.
     #[must_use]
     pub fn negotiated(&self) -> &Negotiated {
         match &self.stage {

@@ -35,8 +35,9 @@ const AGE_TOLERANCE: u64 = 60_000;
 /// Tickets for one client, whatever it asks for (RFC 9149 section 3).
 const MAX_TICKETS: u8 = 8;
 
-/// Bytes of a ticket that is the name of a session in the store: nobody guesses one.
-const STORED_ID_LEN: usize = 32;
+/// Bytes of a ticket that is the name of a session in the store: nobody guesses one. A session id of TLS 1.2, which anybody
+/// on the path can read, is shorter, so that it takes no session out of the store.
+const STORED_ID_LEN: usize = 40;
 
 const CACHE: &str = "ClientSessionCache";
 

@@ -7,7 +7,7 @@ use super::client_auth::{read_certificate_verify12, read_certificate12, send_cer
 use super::keys12::{Keys12, establish12};
 use super::resume12::{Promise, Resumed, keep, select_session};
 use super::server::{choose_alpn, choose_suite};
-use super::signature::sign;
+use super::signature::{each_once, sign};
 use crate::config::{Common, ServerSettings};
 use crate::connection::Connection;
 use crate::crypto::key_exchange::{KeyExchange, is_for_tls12};
@@ -248,17 +248,12 @@ async fn choose_certificate(
     hello: &ClientHello,
     config: &ServerSettings,
 ) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
-    let usable = |scheme: &SignatureScheme| {
-        !algorithms_for_tls12(*scheme).is_empty()
+    let usable = |scheme: SignatureScheme| {
+        !algorithms_for_tls12(scheme).is_empty()
             && common_suites(hello, &config.common)
-                .any(|suite| suite.authentication == Some(Authentication::of(*scheme)))
+                .any(|suite| suite.authentication == Some(Authentication::of(scheme)))
     };
-    let schemes: Vec<_> = hello
-        .signature_algorithms()
-        .iter()
-        .copied()
-        .filter(usable)
-        .collect();
+    let schemes = each_once(hello.signature_algorithms(), usable);
     choose_server_certificate(peer, hello, config, &schemes).await
 }
 

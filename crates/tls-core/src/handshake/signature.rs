@@ -82,11 +82,19 @@ fn signed_content(signer: Side, transcript_hash: &HashValue) -> Vec<u8> {
 /// Those of a peer's schemes that may sign a TLS 1.3 handshake: the others are for certificates, or older versions
 /// (section 4.2.3).
 pub(super) fn schemes_for_handshake(offered: &[SignatureScheme]) -> Vec<SignatureScheme> {
-    let mut schemes = Vec::with_capacity(offered.len());
-    schemes.extend(
-        offered
-            .iter()
-            .filter(|scheme| !algorithms_for(**scheme).is_empty()),
-    );
+    each_once(offered, |scheme| !algorithms_for(scheme).is_empty())
+}
+
+/// Those that can be used, in their order. A peer may repeat itself thousands of times; there are few that we know.
+pub(super) fn each_once(
+    offered: &[SignatureScheme],
+    is_usable: impl Fn(SignatureScheme) -> bool,
+) -> Vec<SignatureScheme> {
+    let mut schemes = Vec::with_capacity(offered.len().min(16));
+    for scheme in offered {
+        if !schemes.contains(scheme) && is_usable(*scheme) {
+            schemes.push(*scheme);
+        }
+    }
     schemes
 }

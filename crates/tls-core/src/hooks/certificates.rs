@@ -124,6 +124,15 @@ impl CertifiedKey {
         self.scts.as_deref()
     }
 
+    /// Whether one of these authorities, by their names in DER, has issued a certificate of the chain (section 4.4.2.2).
+    fn is_issued_by_any(&self, authorities: &[Vec<u8>]) -> bool {
+        let mut issuers = self
+            .chain
+            .iter()
+            .filter_map(|certificate| verify::issuer(certificate));
+        issuers.any(|issuer| authorities.iter().any(|authority| *authority == issuer))
+    }
+
     /// The first of the key's schemes that the peer accepts too.
     pub(crate) fn choose_scheme(&self, theirs: &[SignatureScheme]) -> Option<SignatureScheme> {
         self.key
@@ -162,11 +171,18 @@ impl PrivateKey for SigningKey {
     }
 }
 
+/// A longer list is nobody's choice, and looking through it for each chain would cost more than a handshake.
+const MAX_AUTHORITIES: usize = 256;
+
 /// Chains in memory, chosen by the name the client asks for and by its signature schemes; can be replaced while
 /// serving.
 ///
 /// An exact name goes before a wildcard (which stands for one label), and both before the default: the chains in the
 /// order they were given, for clients that name no server or one unknown here. [`Self::strict`] refuses those.
+///
+/// A peer that names the authorities it trusts (section 4.2.4; of more than 256 no notice is taken) gets the first of those
+/// chains that one of them issued. If there is none, a client presents nothing, unless it has one chain alone; a server
+/// presents what it would have otherwise.
 #[derive(Debug)]
 pub struct MemoryCertificates {
     index: RwLock<Arc<Index>>,
@@ -192,7 +208,7 @@ impl MemoryCertificates {
         }
     }
 
-    /// Refuses clients that name no server, or one that no chain is for, with unrecognized_name.
+    /// Refuses clients that name no server, or one that no chain is for, with unrecognized_name. Means nothing on a client.
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strict = true;
@@ -209,14 +225,30 @@ impl MemoryCertificates {
         let index = Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner));
         let fits = |key: &&Arc<CertifiedKey>| key.choose_scheme(query.schemes).is_some();
         let [exact, wildcard] = query.server_name.map_or([None, None], |name| index.look_up(name));
-        if exact.or(wildcard).is_none() && self.strict {
+        let is_strict = self.strict && query.client_hello.is_some();
+        if exact.or(wildcard).is_none() && is_strict {
             let name = query.server_name.unwrap_or("(none)");
             let what = format!("no certificate for the server name {name:?}");
             return Err(HookError::with_alert(what, AlertDescription::UNRECOGNIZED_NAME));
         }
-        let named = [exact, wildcard].into_iter().flatten().flatten();
-        let default = index.all.iter().filter(|_| !self.strict);
-        Ok(named.chain(default).find(fits).cloned())
+        let default = (!is_strict).then_some(&index.all);
+        // The name decides first: what a client trusts chooses among the chains for that name only.
+        let groups = [exact, wildcard, default].into_iter().flatten();
+        let Some(group) = groups
+            .into_iter()
+            .find(|group| group.iter().any(|key| fits(&key)))
+        else {
+            return Ok(None);
+        };
+        let mut fitting = group.iter().filter(fits);
+        if query.authorities.is_empty() || query.authorities.len() > MAX_AUTHORITIES {
+            return Ok(fitting.next().cloned());
+        }
+        let first = fitting.clone().next();
+        let known = fitting.find(|certified| certified.is_issued_by_any(query.authorities));
+        // A server has to present something, and whoever has one certificate alone has it for all who ask.
+        let fallback = first.filter(|_| query.client_hello.is_some() || index.all.len() == 1);
+        Ok(known.or(fallback).cloned())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where sessions, ticket keys and used early data are remembered.
 //!
 //! A hook of this kind that fails costs a full handshake, never a failed one; one that is slow is waited for, under the
-//! deadline of the handshake. Sessions of TLS 1.3 are resumed so far, and no early data is accepted.
+//! deadline of the handshake.
 
 use core::fmt;
 use core::time::Duration;

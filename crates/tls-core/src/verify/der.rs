@@ -6,6 +6,7 @@ use core::ops::RangeInclusive;
 use crate::error::CertificateError;
 
 const BOOLEAN: u8 = 0x01;
+const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 pub(super) const OID: u8 = 0x06;
@@ -14,6 +15,10 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
+/// crlExtensions of a list.
+const LIST_EXTENSIONS: u8 = 0xa0;
+/// 2.5.29.20
+const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
 /// 2.5.29.15
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 /// The first bit of the KeyUsage bit string.
@@ -104,14 +109,26 @@ pub(super) fn subject(certificate: &[u8]) -> Option<&[u8]> {
     Some(subject)
 }
 
-/// The fields of a certificate from its validity on.
-fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+/// The name of the issuer, DER.
+pub(super) fn issuer(certificate: &[u8]) -> Option<&[u8]> {
+    let issuer = from_issuer(certificate)?;
+    let (_, _, validity) = value(issuer).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    issuer.get(..issuer.len().checked_sub(validity.len())?)
+}
+
+/// The fields of a certificate from its issuer on.
+fn from_issuer(certificate: &[u8]) -> Option<&[u8]> {
     let fields = fields(certificate)?;
     let (tag, _, after_first) = value(fields)?;
     let serial_number = if tag == VERSION { after_first } else { fields };
     let (_, _, signature) = value(serial_number)?;
     let (_, _, issuer) = value(signature)?;
-    let (_, _, validity) = value(issuer)?;
+    Some(issuer)
+}
+
+/// The same from its validity on.
+fn from_validity(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, _, validity) = value(from_issuer(certificate)?)?;
     Some(validity)
 }
 
@@ -122,6 +139,34 @@ pub(super) fn validity(certificate: &[u8]) -> Option<RangeInclusive<u64>> {
     let not_before = time(tag, not_before)?;
     let (tag, not_after, _) = value(rest)?;
     Some(not_before..=time(tag, not_after)?)
+}
+
+/// When a certificate revocation list was issued, in seconds since 1970, and its number, which rises with each list of an
+/// issuer (RFC 5280 sections 5.1.2.4 and 5.2.3): what compares as greater is newer. `None` where that cannot be read.
+pub(super) fn issue_of_list(list: &[u8]) -> Option<(u64, (usize, &[u8]))> {
+    let mut fields = fields(list)?;
+    let (tag, _, after_version) = value(fields)?;
+    if tag == INTEGER {
+        fields = after_version;
+    }
+    let (_, _, issuer) = value(fields)?;
+    let (_, _, this_update) = value(issuer)?;
+    let (tag, text, mut rest) = value(this_update)?;
+    let this_update = time(tag, text)?;
+    let mut number: &[u8] = &[];
+    while !rest.is_empty() {
+        let (tag, content, after) = value(rest)?;
+        rest = after;
+        if tag == LIST_EXTENSIONS {
+            let (_, extensions, _) = value(content).filter(|(tag, ..)| *tag == SEQUENCE)?;
+            if let Some(octets) = find_extension(extensions, CRL_NUMBER)? {
+                (_, number, _) = value(octets).filter(|(tag, ..)| *tag == INTEGER)?;
+            }
+        }
+    }
+    // DER has no needless zeros in front, but for one before a byte that would look negative.
+    let number = number.strip_prefix(&[0]).unwrap_or(number);
+    Some((this_update, (number.len(), number)))
 }
 
 /// Seconds since 1970 of a UTCTime or GeneralizedTime in the only form that certificates may have.

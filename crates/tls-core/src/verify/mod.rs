@@ -23,6 +23,11 @@ pub use roots::RootStore;
 /// More certificates in one chain than any real one has; webpki bounds the work per path, this bounds the paths.
 pub(crate) const MAX_CHAIN: usize = 10;
 
+/// The name of the issuer of a certificate, DER, as certificate_authorities has it (section 4.2.4).
+pub(crate) fn issuer<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
+    der::issuer(certificate)
+}
+
 /// Verifies a server's chain and that it is for this name.
 pub(crate) fn verify_server(
     chain: &[CertificateDer<'_>],

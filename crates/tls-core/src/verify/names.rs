@@ -22,7 +22,8 @@ const URI: u8 = 0x86;
 const IP_ADDRESS: u8 = 0x87;
 
 /// The names in a certificate (RFC 5280 sections 4.1.2.6 and 4.2.1.6), as whoever issued it wrote them. Names of other
-/// kinds, and those that are not text of their kind, are left out.
+/// kinds are left out, and those that are not text of their kind: a DNS name has letters, digits and `.-_*` alone, nothing has
+/// control characters, and nothing is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateNames {
@@ -59,11 +60,12 @@ impl CertificateNames {
     }
 
     fn add(&mut self, tag: u8, name: &[u8]) {
-        let text = || ascii(name);
         match tag {
-            DNS_NAME => self.dns_names.extend(text()),
-            URI => self.uris.extend(text()),
-            RFC822_NAME => self.email_addresses.extend(text()),
+            DNS_NAME => self.dns_names.extend(text(name, is_of_dns_name)),
+            URI => self.uris.extend(text(name, |byte| byte.is_ascii_graphic())),
+            RFC822_NAME => self
+                .email_addresses
+                .extend(text(name, |byte| byte.is_ascii_graphic())),
             IP_ADDRESS => self.ip_addresses.extend(address(name)),
             _ => {}
         }
@@ -91,21 +93,27 @@ fn common_name(mut names: &[u8]) -> Option<Option<String>> {
             let (tag, text, _) = value(text)?;
             if kind == COMMON_NAME {
                 found = match tag {
-                    UTF8_STRING => str::from_utf8(text).ok().map(str::to_owned),
-                    PRINTABLE_STRING | IA5_STRING => ascii(text),
+                    UTF8_STRING | PRINTABLE_STRING | IA5_STRING => str::from_utf8(text).ok(),
                     _ => None,
-                };
+                }
+                .filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+                .map(str::to_owned);
             }
         }
     }
     Some(found)
 }
 
-fn ascii(text: &[u8]) -> Option<String> {
-    str::from_utf8(text)
-        .ok()
-        .filter(|text| text.is_ascii())
-        .map(str::to_owned)
+/// Text of these bytes only, and never none.
+fn text(name: &[u8], is_good: impl Fn(&u8) -> bool) -> Option<String> {
+    let is_good = !name.is_empty() && name.iter().all(is_good);
+    let name = str::from_utf8(name).ok().filter(|_| is_good)?;
+    Some(name.to_owned())
+}
+
+/// Letters, digits and what else stands in names of hosts, wildcards among it.
+fn is_of_dns_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_*".contains(byte)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -10,6 +10,7 @@ use webpki::{
     RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
+use super::der;
 use crate::crypto::hash::sha256;
 use crate::error::ConfigError;
 
@@ -17,7 +18,8 @@ use crate::error::ConfigError;
 /// indirect ones are not.
 ///
 /// Defaults: every certificate of a path but the root is looked up; one whose issuer has no list here is refused, and
-/// so is a list past its `nextUpdate`. A new list means a new verifier: nothing is fetched.
+/// so is a list past its `nextUpdate`. Of several lists of one issuer the newest counts (by `thisUpdate`, then by
+/// `cRLNumber`), in whatever order they are given. A new list means a new verifier: nothing is fetched.
 #[derive(Clone)]
 pub struct RevocationLists {
     lists: Arc<[CertRevocationList<'static>]>,
@@ -47,11 +49,24 @@ impl RevocationLists {
         if lists.is_empty() {
             return Err(ConfigError::new("no certificate revocation list"));
         }
+        let unusable =
+            |why: &dyn fmt::Display| ConfigError::new(format!("certificate revocation list: {why}"));
+        // webpki asks the first list that is authoritative for a certificate, and no other: so the newest goes first.
+        let mut newest_first = Vec::with_capacity(lists.len());
+        for list in lists {
+            let age = der::issue_of_list(list).ok_or_else(|| unusable(&"it cannot be read"))?;
+            newest_first.push((age, list));
+        }
+        newest_first.sort_by(|(one, one_der), (other, other_der)| {
+            other
+                .cmp(one)
+                .then_with(|| other_der.as_ref().cmp(one_der.as_ref()))
+        });
         // Indexed once: a look-up in the borrowed form would walk the whole list.
-        let indexed = lists.iter().map(|der| {
+        let indexed = newest_first.iter().map(|(_, der)| {
             OwnedCertRevocationList::from_der(der)
                 .map(CertRevocationList::from)
-                .map_err(|error| ConfigError::new(format!("certificate revocation list: {error}")))
+                .map_err(|error| unusable(&error))
         });
         Ok(Self {
             lists: indexed.collect::<Result<_, _>>()?,
