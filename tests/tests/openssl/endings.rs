@@ -7,7 +7,7 @@ use std::time::Duration;
 use tls_core::{Error as CoreError, ErrorKind};
 use tls_tests::openssl::{curl, s_client, s_server};
 use tls_tests::pki::KeyType;
-use tls_tests::process::{LIMIT, require_or_skip};
+use tls_tests::process::{LIMIT, Process, require_or_skip};
 use tls_tokio::{EofPolicy, MemorySessionCache, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -21,6 +21,7 @@ both_versions! {
     a_server_that_only_closes_its_socket_can_be_accepted,
     a_client_is_confirmed_by_openssl_or_learns_why_not,
     a_write_to_openssl_that_refused_us_says_why,
+    a_stopped_openssl_cannot_hold_us,
     curl_takes_a_body_that_ends_with_a_dropped_stream,
 }
 
@@ -182,6 +183,47 @@ async fn a_write_to_openssl_that_refused_us_says_why(version: &str) {
         assert!(matches!(inner.kind(), ErrorKind::AlertReceived(_)), "{error}");
         assert!(error.to_string().contains(refusal(version)), "{error}");
         server.process.kill().await;
+    }
+}
+
+async fn a_stopped_openssl_cannot_hold_us(version: &str) {
+    if !require_or_skip("openssl") || !require_or_skip("kill") {
+        return;
+    }
+    const SHORT: Duration = Duration::from_millis(200);
+    let world = World::new();
+    for fill in [false, true] {
+        let (listener, address) = Listener::new().await;
+        let client = s_client(address, &[version]);
+        let mut stream = listener.accept(world.server().build().unwrap()).await.unwrap();
+        send(&mut stream, b"hello\n").await;
+        client.wait_for("hello").await;
+        let id = client.id().unwrap().to_string();
+        assert!(
+            Process::spawn("kill", ["-STOP", &id])
+                .finish()
+                .await
+                .status
+                .success()
+        );
+        if fill {
+            while timeout(SHORT, stream.write_all(&[b'x'; 100_000])).await.is_ok() {}
+        }
+        let end = timeout(LIMIT, stream.graceful_shutdown(SHORT)).await.unwrap();
+        assert!(matches!(end, Shutdown::TimedOut), "{end:?}");
+        drop(stream);
+        // Unless all was full it learns, when it runs again, that we said goodbye.
+        assert!(
+            Process::spawn("kill", ["-CONT", &id])
+                .finish()
+                .await
+                .status
+                .success()
+        );
+        let finished = client.finish().await;
+        if !fill {
+            assert_no_error(&finished);
+        }
     }
 }
 
