@@ -182,7 +182,7 @@ mod tests {
             let said = ear.0.lock().unwrap();
             said.clone()
         };
-        let (client, server) = pair(64 * 1024).await;
+        let (client, server) = Box::pin(pair(64 * 1024)).await;
         assert_eq!(
             said(Box::new(|| drop(client))),
             "message=a TLS stream was dropped open close_notify_sent=true "
@@ -195,14 +195,14 @@ mod tests {
             "message=a TLS stream was dropped open close_notify_sent=false "
         );
 
-        let (mut client, mut server) = pair(64 * 1024).await;
+        let (mut client, mut server) = Box::pin(pair(64 * 1024)).await;
         client.shutdown().await.unwrap();
         assert_eq!(said(Box::new(|| drop(client))), "");
         // More than the pipe holds.
         let _ = server.write(&[7; 100_000]).await;
         assert!(said(Box::new(|| drop(server))).contains("close_notify_sent=false"));
 
-        let (client, _server) = pair(64 * 1024).await;
+        let (client, _server) = Box::pin(pair(64 * 1024)).await;
         assert_eq!(said(Box::new(|| client.abort())), "");
     }
 }

@@ -341,6 +341,16 @@ async fn over_tcp_a_refused_client_that_writes_learns_why(version: ProtocolVersi
     }
 }
 
+/// Writes until that fails.
+async fn refused<W: AsyncWrite + Unpin>(write: &mut W) -> io::Error {
+    loop {
+        match write.write_all(b"data").await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(error) => return error,
+        }
+    }
+}
+
 async fn over_tcp_the_alert_before_a_reset_is_reported_100_times_of_100(version: ProtocolVersion) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -358,14 +368,17 @@ async fn over_tcp_the_alert_before_a_reset_is_reported_100_times_of_100(version:
         while ours.get_ref().peek(&mut seen).await.unwrap() < 14 + 22 + 2 + 22 {}
         peer.io.set_zero_linger().unwrap();
         drop(peer);
-        let error = loop {
-            match ours.write_all(b"data").await {
-                Ok(()) => tokio::task::yield_now().await,
-                Err(error) => break error,
-            }
+        let (error, (data, end)) = if round % 4 < 2 {
+            (refused(&mut ours).await, read_all(&mut ours).await)
+        } else {
+            let (mut read, mut write) = ours.into_split();
+            tokio::join!(refused(&mut write), async {
+                // The writer comes first.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                read_all(&mut read).await
+            })
         };
         assert_eq!(alert_in(&error), Some(A::ACCESS_DENIED), "{round}: {error}");
-        let (data, end) = read_all(&mut ours).await;
         assert_eq!(data, b"one more thing", "{round}");
         assert_eq!(alert_in(&end.unwrap_err()), Some(A::ACCESS_DENIED), "{round}");
     }
