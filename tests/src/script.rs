@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tls_tokio::SplitTransport;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::counting::{CountingIo, Counts};
 
@@ -390,6 +391,15 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ScriptedIo<IO> {
         ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
         this.shutdowns.answered(0);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> SplitTransport for ScriptedIo<IO> {
+    type Read = ReadHalf<Self>;
+    type Write = WriteHalf<Self>;
+
+    fn split_transport(self) -> (Self::Read, Self::Write) {
+        tokio::io::split(self)
     }
 }
 

@@ -411,59 +411,18 @@ async fn a_reader_that_fails_tells_the_peer_why(version: ProtocolVersion) {
     assert_eq!(contents(version, &tape, before), [2]);
 }
 
-/// A scripted transport that comes apart.
-struct Apart(ScriptedIo<DuplexStream>);
-
-impl tls_tokio::SplitTransport for Apart {
-    type Read = tokio::io::ReadHalf<ScriptedIo<DuplexStream>>;
-    type Write = tokio::io::WriteHalf<ScriptedIo<DuplexStream>>;
-
-    fn split_transport(self) -> (Self::Read, Self::Write) {
-        tokio::io::split(self.0)
-    }
-}
-
-impl AsyncRead for Apart {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Apart {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
 /// A client that is sent a record that cannot be decrypted, its recording and how long that is, and the other end.
-async fn with_rubbish(version: ProtocolVersion) -> ((TlsStream<Apart>, Arc<Tape>, usize), DuplexStream) {
+async fn with_rubbish(
+    version: ProtocolVersion,
+) -> (
+    (TlsStream<ScriptedIo<DuplexStream>>, Arc<Tape>, usize),
+    DuplexStream,
+) {
     let (io, mut peer) = scripted(Script::new());
     let tape = io.tape();
     let limit = Some(MINUTE);
     let (client, server) = tokio::join!(
-        Role::client(version).handshake(Apart(io), limit),
+        Role::client(version).handshake(io, limit),
         Role::server(version).handshake(&mut peer, limit)
     );
     server.unwrap().abort();

@@ -5,8 +5,9 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
-use tls_core::{ErrorKind, ReadEvent};
+use tls_core::{ErrorKind, ReadEvent, Writer};
 use tokio::io::AsyncRead;
 use tokio::time::{Sleep, sleep};
 
@@ -44,6 +45,20 @@ impl Broken {
 
     fn error(&mut self) -> io::Error {
         self.error.take().unwrap_or_else(|| self.kind.into())
+    }
+
+    /// In a write half, which cannot read: the alert that the read half finds meanwhile, else the error.
+    pub(crate) fn poll_half(&mut self, writer: &mut Writer, cx: &mut Context<'_>) -> Poll<io::Error> {
+        writer.control().register(cx.waker());
+        let alert = writer.apply_control().ok().and_then(|()| writer.ended_by_peer());
+        if let Some(alert) = alert {
+            return Poll::Ready(to_io(alert));
+        }
+        // The other one who has it is the read half.
+        if !self.silent && Arc::strong_count(writer.control()) > 1 {
+            ready!(self.poll_silence(cx));
+        }
+        Poll::Ready(self.error())
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {

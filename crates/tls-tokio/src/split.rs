@@ -12,9 +12,10 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 use tokio::task::coop;
 
-use crate::error::to_io;
+use crate::error::{is_reset, to_io};
 use crate::info::TlsInfo;
 use crate::outgoing::{Outgoing, Parts};
+use crate::reset::Broken;
 use crate::session_keeper::SessionKeeper;
 use crate::shutdown::Closing;
 use crate::transfer::{self, Ends, EofPolicy, Readable};
@@ -107,9 +108,11 @@ pub(crate) struct ReadRest {
 /// does.
 ///
 /// The peer's alerts are seen by the [`ReadHalf`]. Once that has read one, writes, flushes and [`Self::send_answers`]
-/// report it, also those that wait; a write that meets a reset before that reports the reset.
+/// report it, also those that wait; a write that meets a reset gives it a tenth of a second to do so.
 pub struct WriteHalf<W> {
     out: Outgoing<W>,
+    /// The transport refused a write.
+    broken: Option<Box<Broken>>,
     info: TlsInfo,
 }
 
@@ -117,6 +120,7 @@ pub struct WriteHalf<W> {
 pub(crate) struct WriteRest {
     pub(crate) writer: Writer,
     pub(crate) closing: Closing,
+    pub(crate) broken: Option<Box<Broken>>,
     info: TlsInfo,
 }
 
@@ -128,7 +132,11 @@ impl ReadRest {
 
 impl WriteRest {
     pub(crate) fn with<W: AsyncWrite + Unpin>(self, io: W) -> WriteHalf<W> {
-        WriteHalf::new(Outgoing::new(io, self.writer, self.closing), self.info)
+        WriteHalf::new(
+            Outgoing::new(io, self.writer, self.closing),
+            self.broken,
+            self.info,
+        )
     }
 }
 
@@ -177,8 +185,8 @@ impl<R> ReadHalf<R> {
 }
 
 impl<W> WriteHalf<W> {
-    pub(crate) fn new(out: Outgoing<W>, info: TlsInfo) -> Self {
-        Self { out, info }
+    pub(crate) fn new(out: Outgoing<W>, broken: Option<Box<Broken>>, info: TlsInfo) -> Self {
+        Self { out, broken, info }
     }
 
     /// What the handshake agreed on.
@@ -209,13 +217,14 @@ impl<W> WriteHalf<W> {
     }
 
     pub(crate) fn into_parts(self) -> (W, WriteRest) {
-        let Self { out, info } = self;
+        let Self { out, broken, info } = self;
         let Parts {
             io, writer, closing, ..
         } = out.dismantle();
         let rest = WriteRest {
             writer,
             closing,
+            broken,
             info,
         };
         (io, rest)
@@ -251,7 +260,7 @@ impl<W: AsyncWrite + Unpin> WriteHalf<W> {
         poll_fn(|cx| {
             loop {
                 self.out.writer.control().register(cx.waker());
-                ready!(self.out.poll_flush(cx))?;
+                ready!(self.poll_out(cx, Parts::poll_flush))?;
                 if self.out.writer.is_closed() {
                     return Poll::Ready(Ok(()));
                 }
@@ -263,22 +272,33 @@ impl<W: AsyncWrite + Unpin> WriteHalf<W> {
         .await
     }
 
-    /// One step of writing; one that waits is woken also by what reading gives rise to.
+    /// One step of writing; one that waits is woken also by what reading gives rise to. One that fails by a reset gives
+    /// the read half a moment to say why.
     fn poll_out<T>(
         &mut self,
         cx: &mut Context<'_>,
         step: impl Fn(&mut Parts<W>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let polled = step(&mut self.out, cx);
-        if polled.is_ready() {
-            return polled;
+        if self.broken.is_none() {
+            let mut polled = step(&mut self.out, cx);
+            if polled.is_pending() {
+                self.out.writer.control().register(cx.waker());
+                // It may have come in between. What has to wait for room is put back, and is no reason to go on.
+                if self.out.writer.control().is_set() {
+                    polled = step(&mut self.out, cx);
+                }
+            }
+            match polled {
+                Poll::Ready(Err(error)) if is_reset(&error) => {
+                    self.broken = Some(Box::new(Broken::new(error)));
+                }
+                polled => return polled,
+            }
         }
-        self.out.writer.control().register(cx.waker());
-        // It may have come in between. What has to wait for room is put back, and is no reason to go on.
-        if self.out.writer.control().is_set() {
-            return step(&mut self.out, cx);
+        match &mut self.broken {
+            Some(broken) => broken.poll_half(&mut self.out.writer, cx).map(Err),
+            None => Poll::Pending,
         }
-        polled
     }
 }
 
@@ -338,7 +358,12 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_out(cx, Parts::poll_shutdown)
+        let this = self.get_mut();
+        let polled = this.poll_out(cx, Parts::poll_shutdown);
+        if polled.is_ready() {
+            this.out.close_transport(cx);
+        }
+        polled
     }
 }
 

@@ -197,7 +197,7 @@ impl<IO: SplitTransport> TlsStream<IO> {
                     info: info.clone(),
                 },
             ),
-            WriteHalf::new(Outgoing::new(write, writer, closing), info),
+            WriteHalf::new(Outgoing::new(write, writer, closing), self.broken, info),
         )
     }
 }
@@ -227,7 +227,7 @@ impl<IO: SplitTransport + AsyncWrite + Unpin> TlsStream<IO> {
                 ends: read.ends,
                 writing: None,
                 reading: None,
-                broken: None,
+                broken: write.broken,
                 ending: None,
             }),
             Err((read_io, write_io)) => Err(ReuniteError {

@@ -8,6 +8,7 @@ use tls_tests::pki::{KeyType, Leaf, Validity};
 use tls_tests::sides::{acceptor, establish, scripted};
 use tls_tokio::{HandshakeFailure, MemorySessionCache, Shutdown, TlsAcceptor, TlsConnector};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 both_versions!(
     async
@@ -17,6 +18,7 @@ both_versions!(
     a_write_that_is_reset_reports_the_alert_that_came_before,
     data_before_the_alert_is_kept_for_reading,
     a_reset_without_an_alert_is_a_reset,
+    a_half_that_meets_a_reset_waits_for_its_reader_and_no_longer,
     an_alert_ends_a_write_that_waits,
     an_alert_ends_a_write_that_waits_while_another_task_reads,
     a_write_that_waits_leaves_data_where_it_is,
@@ -221,6 +223,41 @@ async fn a_reset_without_an_alert_is_a_reset(version: ProtocolVersion) {
     }
 }
 
+async fn a_half_that_meets_a_reset_waits_for_its_reader_and_no_longer(version: ProtocolVersion) {
+    for role in Role::both(version) {
+        for how in ["an alert", "silence", "nobody"] {
+            let (ours, mut peer) = reset(role, version).await;
+            let (mut read, mut write) = ours.into_split();
+            let reading = tokio::spawn(async move {
+                if how != "nobody" {
+                    let _ = timeout(SECOND, read.read(&mut [0; 9])).await;
+                }
+            });
+            tokio::task::yield_now().await;
+            let started = Instant::now();
+            let writing = tokio::spawn(async move {
+                let error = write.write_all(b"data").await.unwrap_err();
+                let again = timeout(SOON, write.flush()).await.expect("no waiting again");
+                (error, again.unwrap_err())
+            });
+            tokio::time::sleep(SECOND / 50).await;
+            if how == "an alert" {
+                peer.alert(A::ACCESS_DENIED).await;
+            }
+            let (error, again) = writing.await.unwrap();
+            let took = started.elapsed().as_millis();
+            let expected = match how {
+                "an alert" => Some(A::ACCESS_DENIED),
+                _ => None,
+            };
+            assert_eq!(alert_in(&error), expected, "{role:?} {how}: {error}");
+            assert_eq!(again.kind(), error.kind());
+            assert_eq!(took >= 100, how == "silence", "{role:?} {how}: {took} ms");
+            reading.await.unwrap();
+        }
+    }
+}
+
 async fn an_alert_ends_a_write_that_waits(version: ProtocolVersion) {
     for role in Role::both(version) {
         for flush in [false, true] {
@@ -341,6 +378,16 @@ async fn over_tcp_a_refused_client_that_writes_learns_why(version: ProtocolVersi
     }
 }
 
+/// Writes until that fails.
+async fn refused<W: AsyncWrite + Unpin>(write: &mut W) -> io::Error {
+    loop {
+        match write.write_all(b"data").await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(error) => return error,
+        }
+    }
+}
+
 async fn over_tcp_the_alert_before_a_reset_is_reported_100_times_of_100(version: ProtocolVersion) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -358,14 +405,17 @@ async fn over_tcp_the_alert_before_a_reset_is_reported_100_times_of_100(version:
         while ours.get_ref().peek(&mut seen).await.unwrap() < 14 + 22 + 2 + 22 {}
         peer.io.set_zero_linger().unwrap();
         drop(peer);
-        let error = loop {
-            match ours.write_all(b"data").await {
-                Ok(()) => tokio::task::yield_now().await,
-                Err(error) => break error,
-            }
+        let (error, (data, end)) = if round % 4 < 2 {
+            (refused(&mut ours).await, read_all(&mut ours).await)
+        } else {
+            let (mut read, mut write) = ours.into_split();
+            tokio::join!(refused(&mut write), async {
+                // The writer comes first.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                read_all(&mut read).await
+            })
         };
         assert_eq!(alert_in(&error), Some(A::ACCESS_DENIED), "{round}: {error}");
-        let (data, end) = read_all(&mut ours).await;
         assert_eq!(data, b"one more thing", "{round}");
         assert_eq!(alert_in(&end.unwrap_err()), Some(A::ACCESS_DENIED), "{round}");
     }
