@@ -21,6 +21,9 @@ const MAX_WARNINGS: u8 = 4;
 /// KeyUpdates in a row, or HelloRequests in TLS 1.2, without data between them, that we bear. BoringSSL's number.
 const MAX_REQUESTS: u8 = 32;
 
+/// A HelloRequest, which is nothing but its header.
+const HELLO_REQUEST: [u8; 4] = [HandshakeType::HELLO_REQUEST.0, 0, 0, 0];
+
 /// Free bytes offered to the transport at the least, beyond a partial record that is kept.
 const LEAST_ROOM: usize = 1024;
 
@@ -364,7 +367,10 @@ impl Input {
         // Finished under keys that are not in force, so that its length means nothing: nobody should wait for the rest.
         if self.change_cipher_spec == ChangeCipherSpec::Deliver
             && self.joiner.is_empty()
-            && bytes.first() != Some(&HandshakeType::HELLO_REQUEST.0)
+            && !bytes
+                .iter()
+                .take(HELLO_REQUEST.len())
+                .eq(HELLO_REQUEST.iter().take(bytes.len()))
         {
             return Err(Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE).into());
         }
