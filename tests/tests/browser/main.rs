@@ -166,8 +166,9 @@ async fn chromium_refuses_a_server_that_it_does_not_trust() {
         return;
     };
     let site = Site::start(KeyType::P256).await;
-    let page = chromium::dump(chromium, &site.url("/"), &[]).await;
+    let (page, complaints) = chromium::dump_and_complaints(chromium, &site.url("/"), &[]).await;
     assert!(!page.contains("X25519MLKEM768"), "{page}");
+    assert!(complaints.contains("ssl_client_socket"), "{complaints}");
 }
 
 /// That this JSON, perhaps inside a page, has this string.
