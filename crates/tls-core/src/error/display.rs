@@ -73,6 +73,10 @@ impl fmt::Display for Misbehaviour {
             Self::EmptyRecord => f.write_str("a record is empty that may not be"),
             Self::BadChangeCipherSpec => f.write_str("an ill-formed or misplaced change_cipher_spec"),
             Self::BadAlert => f.write_str("an ill-formed alert"),
+            Self::WarningAlert(description) => {
+                write!(f, "the alert {description} as a warning, which TLS 1.3 has not")
+            }
+            Self::BadAlertLevel(level) => write!(f, "an alert of the unknown level {level}"),
             Self::MessageTooLarge { message, size } => {
                 write!(f, "{message} of {size} bytes is over the limit")
             }

@@ -134,6 +134,10 @@ pub enum Misbehaviour {
     BadChangeCipherSpec,
     /// An alert record that is not one alert.
     BadAlert,
+    /// A warning in TLS 1.3, where no alert but close_notify and user_canceled may be one (section 6).
+    WarningAlert(AlertDescription),
+    /// An alert whose level is neither warning nor fatal.
+    BadAlertLevel(u8),
     /// A handshake message over the size limit.
     MessageTooLarge {
         /// Which message.
