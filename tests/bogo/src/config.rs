@@ -11,7 +11,9 @@ use tls_core::{
 };
 
 use crate::flags::{Credential, Options};
-use crate::hooks::{Resolver, Secrets, Selector, SessionCache, SessionStore, Sessions, Signer, Store, Verifier};
+use crate::hooks::{
+    Resolver, Secrets, Selector, SessionCache, SessionStore, Sessions, Signer, Store, Verifier,
+};
 
 /// What outlives a connection.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Shared {
 pub(crate) type Failure = String;
 
 /// The versions that remain, oldest and newest; `None` where there are none that the library speaks.
-fn versions(options: &Options) -> Option<(ProtocolVersion, ProtocolVersion)> {
+pub(crate) fn versions(options: &Options) -> Option<(ProtocolVersion, ProtocolVersion)> {
     let within = |version: &ProtocolVersion| {
         options.min_version.is_none_or(|min| min <= *version)
             && options.max_version.is_none_or(|max| *version <= max)
@@ -65,6 +67,12 @@ macro_rules! common {
         if !$options.verify_schemes.is_empty() {
             builder = builder.signature_schemes($options.verify_schemes.iter().copied());
         }
+        if let Some(bytes) = $options.max_fragment {
+            builder = builder.max_fragment(bytes);
+        }
+        if let Some(bytes) = $options.max_certificate_message {
+            builder = builder.max_certificate_message(bytes);
+        }
         builder
     }};
 }
@@ -81,10 +89,13 @@ pub(crate) fn client(options: &Options, shared: &Shared) -> Result<Made<ClientCo
         .verifier(verifier(options, shared))
         .send_server_name(options.host_name.is_some())
         .alpn(&options.advertise_alpn)
-        .session_cache(Arc::new(SessionCache {
+        .end_on_hello_request();
+    if !options.no_ticket {
+        builder = builder.session_cache(Arc::new(SessionCache {
             sessions: Arc::clone(&shared.sessions),
             asynchronous: options.asynchronous,
         }));
+    }
     if let Some(shares) = &options.key_shares {
         builder = builder.key_shares(shares.iter().copied());
     }
@@ -96,6 +107,7 @@ pub(crate) fn client(options: &Options, shared: &Shared) -> Result<Made<ClientCo
     }
     let (resolver, credential) = resolver(options)?;
     let looks = options.expect.client_authorities.is_some()
+        || options.expect.certificate_types.is_some()
         || !options.expect.peer_verify_schemes.is_empty()
         || options.fail_certificate;
     if !options.credentials.is_empty() || looks {
@@ -134,6 +146,9 @@ pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerCo
         } else if let Some(name) = &options.select_alpn {
             builder = builder.alpn([name]);
         }
+        if options.ignore_server_name {
+            builder = builder.ignore_server_name();
+        }
         if options.enable_early_data {
             builder = builder.max_early_data(EARLY_DATA);
         }
@@ -143,14 +158,14 @@ pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerCo
     let tickets = if options.no_ticket { 0 } else { 2 };
     let selector = Selector {
         options: options.clone(),
-        with_tickets: build(make()?.tickets(tickets))?,
+        with_tickets: build(make()?.tickets(tickets)),
         with_store: build(make()?.session_store(Arc::new(SessionStore {
             store: Arc::clone(&shared.store),
             asynchronous: options.asynchronous,
-        })))?,
+        }))),
     };
     Ok(Made {
-        config: build(make()?.config_selector(Arc::new(selector)))?,
+        config: build(make()?.alpn([""; 0]).config_selector(Arc::new(selector)))?,
         secrets,
         credential,
     })

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::ServerName;
 use tls_core::{
-    AlertDescription, Connection, ConnectionContext, EarlyConnection, Error, ErrorKind, KeyUpdateRequest, Peer,
-    ProtocolVersion, ReadEvent, Side, accept_early, connect_early,
+    AlertDescription, Connection, ConnectionContext, EarlyConnection, Error, ErrorKind, KeyUpdateRequest,
+    Peer, ProtocolVersion, ReadEvent, Side, accept_early, connect_early,
 };
 
 use crate::config::{self, Failure, Shared};
@@ -24,6 +24,8 @@ pub(crate) enum Failed {
     Unexpected(String),
     /// The peer sent data after our close_notify, where the flags say that it must answer that.
     DataAfterClose,
+    /// The flags leave no version that the library speaks.
+    NoVersion,
     /// There could be none.
     Configuration(Failure),
 }
@@ -57,6 +59,9 @@ pub(crate) fn run(flags: &Flags, number: usize, shared: &Shared) -> Result<(), F
         0 => &flags.initial,
         _ => &flags.resume,
     };
+    if config::versions(options).is_none() {
+        return Err(Failed::NoVersion);
+    }
     let mut socket = Socket::connect(flags, options.asynchronous)?;
     let result = match flags.server {
         true => serve(&mut socket, options, number, shared),
@@ -77,7 +82,8 @@ fn connect(
 ) -> Result<(), Failed> {
     let made = config::client(options, shared).map_err(Failed::Configuration)?;
     let name = options.host_name.as_deref().unwrap_or("example.com");
-    let name = ServerName::try_from(name.to_owned()).map_err(|error| Failed::Configuration(error.to_string()))?;
+    let name =
+        ServerName::try_from(name.to_owned()).map_err(|error| Failed::Configuration(error.to_string()))?;
     let first = match options.enable_early_data && options.shim_writes_first {
         true => options.first_write(),
         false => Vec::new(),
@@ -136,7 +142,9 @@ fn connect(
             return Err(Failed::Unexpected(format!("session: {got}, expected {expected}")));
         }
         if got && early != expect.ticket_supports_early_data {
-            return Err(Failed::Unexpected(format!("the ticket allows early data: {early}")));
+            return Err(Failed::Unexpected(format!(
+                "the ticket allows early data: {early}"
+            )));
         }
     }
     exchange.close()
@@ -386,8 +394,11 @@ impl Exchange<'_> {
                     return Err(error.into());
                 }
             }
-            // What reading has made necessary to say. Nobody may be there any more to hear it.
-            self.answer();
+            // What reading has made necessary to say goes with what we write next; only TLS 1.2 has answers that
+            // somebody waits for.
+            if self.connection.negotiated().version() == ProtocolVersion::TLS12 {
+                self.answer();
+            }
             match self.socket.read(self.connection.reader.space())? {
                 0 => self.connection.reader.eof(),
                 count => self.connection.reader.filled(count),

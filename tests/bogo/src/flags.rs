@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use tls_core::{NamedGroup, ProtocolVersion, SignatureScheme};
 
+/// `SSL_SIGN_RSA_PKCS1_MD5_SHA1`
+const MD5_SHA1: u16 = 0xff01;
+
 /// What the command line says.
 #[derive(Debug, Default)]
 pub(crate) struct Flags {
@@ -41,6 +44,9 @@ pub(crate) struct Options {
     pub(crate) reverify_on_resume: bool,
     pub(crate) client_authorities: Option<Vec<Vec<u8>>>,
     pub(crate) no_ticket: bool,
+    pub(crate) max_fragment: Option<u16>,
+    pub(crate) max_certificate_message: Option<u32>,
+    pub(crate) ignore_server_name: bool,
     pub(crate) enable_early_data: bool,
     pub(crate) no_legacy_server_connect: bool,
 
@@ -98,6 +104,7 @@ pub(crate) struct Expect {
     pub(crate) advertised_alpn: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
     pub(crate) client_authorities: Option<Vec<Vec<u8>>>,
+    pub(crate) certificate_types: Option<Vec<u8>>,
     pub(crate) peer_certificates: Option<PathBuf>,
     pub(crate) no_peer_certificate: bool,
     pub(crate) verify_result: bool,
@@ -187,7 +194,7 @@ fn scope(name: &str) -> (&str, [bool; 3]) {
 }
 
 fn takes_value(option: &str) -> bool {
-    const WITH_VALUE: [&str; 40] = [
+    const WITH_VALUE: [&str; 41] = [
         "advertise-alpn",
         "cert-file",
         "curves",
@@ -226,8 +233,9 @@ fn takes_value(option: &str) -> bool {
         "trust-cert",
         "use-client-ca-list",
         "verify-prefs",
-        "min-version",
-        "max-version",
+        "max-send-fragment",
+        "max-cert-list",
+        "expect-certificate-types",
     ];
     WITH_VALUE.contains(&option)
 }
@@ -243,6 +251,10 @@ impl Options {
             "use-early-callback" | "implicit-handshake" => {}
             // We never renegotiate.
             "forbid-renegotiation-after-handshake" => {}
+            "max-send-fragment" => self.max_fragment = Some(value.number()?),
+            "max-cert-list" => self.max_certificate_message = Some(value.number()?),
+            "no-server-name-ack" => self.ignore_server_name = true,
+            "select-empty-alpn" => self.select_alpn = Some(Vec::new()),
 
             "min-version" => self.min_version = Some(ProtocolVersion(value.number()?)),
             "max-version" => self.max_version = Some(ProtocolVersion(value.number()?)),
@@ -256,7 +268,13 @@ impl Options {
                 shares.push(NamedGroup(value.number()?));
             }
             "no-key-shares" => self.key_shares = Some(Vec::new()),
-            "verify-prefs" => self.verify_schemes.push(SignatureScheme(value.number()?)),
+            "verify-prefs" => {
+                let scheme = SignatureScheme(value.number()?);
+                // No code point of TLS: BoringSSL's own for the pair of hashes that TLS 1.0 signs with.
+                if scheme.0 != MD5_SHA1 {
+                    self.verify_schemes.push(scheme);
+                }
+            }
             "async" => self.asynchronous = true,
             "host-name" => self.host_name = Some(value.text()?),
             "require-any-client-certificate" => self.require_client_certificate = true,
@@ -373,6 +391,7 @@ impl Expect {
                     names => hex_names(names)?,
                 });
             }
+            "expect-certificate-types" => self.certificate_types = Some(value.base64()?),
             "expect-peer-cert-file" => self.peer_certificates = Some(value.path()),
             "expect-no-peer-cert" => self.no_peer_certificate = true,
             "expect-verify-result" => self.verify_result = true,

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tls_core::{
     AlertDescription, Answer, CertificateDer, CertificateError, CertificateQuery, CertificateResolver,
     CertifiedKey, ClientHello, ClientSession, ClientSessionCache, ConfigSelector, ConnectionContext,
-    HookError, KeyLog, MemoryCertificates, PeerVerified, PeerVerifier, PrivateKey, ProtocolVersion,
-    ServerConfig, ServerSessionStore, SessionKey, SignatureScheme, SigningKey, StoredSession, VerifyRequest,
-    Zeroizing,
+    ExtensionType, HookError, KeyLog, MemoryCertificates, PeerVerified, PeerVerifier, PrivateKey,
+    ProtocolVersion, ServerConfig, ServerSessionStore, SessionKey, SignatureScheme, SigningKey,
+    StoredSession, VerifyRequest, Zeroizing,
 };
 
 use crate::expect::{Unexpected, check_client_hello, require};
@@ -208,6 +208,9 @@ impl Resolver {
             if let Some(expected) = &self.expect.client_authorities {
                 require("certificate authorities", expected.as_slice(), query.authorities)?;
             }
+            if let Some(expected) = &self.expect.certificate_types {
+                require("certificate types", expected.as_slice(), query.certificate_types)?;
+            }
             if !self.expect.peer_verify_schemes.is_empty() {
                 let expected = self.expect.peer_verify_schemes.as_slice();
                 require("signature_algorithms", expected, query.schemes)?;
@@ -223,6 +226,11 @@ impl Resolver {
             self.all.iter().position(same)
         };
         *lock(&self.chosen) = chosen.as_ref().and_then(position);
+        if query.client_hello.is_none() && chosen.is_none() && !self.all.is_empty() {
+            // The library would answer without a certificate. BoringSSL gives up, if it has one that cannot be used.
+            let what = "no credential fits the CertificateRequest";
+            return Err(HookError::with_alert(what, AlertDescription::HANDSHAKE_FAILURE));
+        }
         Ok(chosen)
     }
 }
@@ -254,8 +262,9 @@ impl<T> Wait<T> for Answer<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Selector {
     pub(crate) options: Options,
-    pub(crate) with_tickets: ServerConfig,
-    pub(crate) with_store: ServerConfig,
+    /// Or why there is none.
+    pub(crate) with_tickets: Result<ServerConfig, String>,
+    pub(crate) with_store: Result<ServerConfig, String>,
 }
 
 impl ConfigSelector for Selector {
@@ -277,11 +286,14 @@ impl Selector {
         }
         check_client_hello(&self.options.expect, hello)?;
         let is_tls13 = hello.supported_versions().contains(&ProtocolVersion::TLS13);
-        let takes_ticket = hello.extension(tls_core::ExtensionType::SESSION_TICKET).is_some();
-        Ok(match is_tls13 || (takes_ticket && !self.options.no_ticket) {
+        let ticket = hello.extension(ExtensionType::SESSION_TICKET);
+        // A session that the client names by its id is found by that, whether or not it would like a ticket.
+        let takes_ticket = ticket.is_some_and(|ticket| !ticket.is_empty() || hello.session_id().is_empty());
+        let selected = match is_tls13 || (takes_ticket && !self.options.no_ticket) {
             true => self.with_tickets.clone(),
             false => self.with_store.clone(),
-        })
+        };
+        selected.map_err(HookError::from)
     }
 }
 

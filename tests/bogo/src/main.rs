@@ -22,7 +22,10 @@ const MUST_NOT_HAPPEN: u8 = 90;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "-is-handshaker-supported") {
+    if arguments
+        .iter()
+        .any(|argument| argument == "-is-handshaker-supported")
+    {
         println!("No");
         return ExitCode::SUCCESS;
     }
@@ -46,8 +49,8 @@ fn main() -> ExitCode {
                 eprintln!("{error}\n{:?}", error.kind());
                 return ExitCode::FAILURE;
             }
-            Err(Failed::DataAfterClose) => {
-                eprintln!("DataAfterClose");
+            Err(failed @ (Failed::DataAfterClose | Failed::NoVersion)) => {
+                eprintln!("{failed:?}");
                 return ExitCode::FAILURE;
             }
             Err(Failed::Unexpected(what)) => {
