@@ -191,7 +191,7 @@ impl fmt::Display for CertificateError {
             Self::UnsupportedAlgorithm(what) => write!(f, "unsupported algorithm: {what}"),
             Self::ChainTooLong => f.write_str("the chain is too long"),
             Self::ConstraintViolated(what) => write!(f, "an issuer's constraint is violated: {what}"),
-            Self::Policy(what) => f.write_str(what),
+            Self::Policy(what) | Self::PolicyWithAlert(what, _) => f.write_str(what),
         }
     }
 }

@@ -91,5 +91,6 @@ fn alert_for_certificate(error: &CertificateError) -> AlertDescription {
         }
         CertificateError::RevocationUnknown(_) => A::CERTIFICATE_UNKNOWN,
         CertificateError::Policy(_) => A::ACCESS_DENIED,
+        CertificateError::PolicyWithAlert(_, alert) => *alert,
     }
 }

@@ -5,6 +5,7 @@ use crate::wire::{BadBytes, Prefixed8, Prefixed16, Problem, Put, Reader};
 
 use super::Message;
 use super::alpn;
+use super::certificate::read_timestamps;
 use super::client_hello::read_session_id;
 use super::extensions::{PointFormats, extension, flag, read_extensions, read_record_size_limit};
 use super::key_share::KeyShareEntry;
@@ -268,7 +269,7 @@ impl ServerExtensions {
                 E::EC_POINT_FORMATS => all.ec_point_formats = Some(PointFormats::read(body)?),
                 E::ALPN => all.alpn = Some(alpn::read_selected(body)?),
                 E::SIGNED_CERTIFICATE_TIMESTAMP => {
-                    all.signed_certificate_timestamp = Some(body.rest().to_vec());
+                    all.signed_certificate_timestamp = Some(read_timestamps(body)?);
                 }
                 E::RECORD_SIZE_LIMIT => all.record_size_limit = Some(read_record_size_limit(body)?),
                 _ => drop(body.rest()),
@@ -450,6 +451,25 @@ mod tests {
         ));
         assert_eq!(read("002c 0002 0000"), Err(Problem::LengthOutOfBounds));
         assert_eq!(read("002b 0002 0304 002b 0002 0304"), Err(Problem::Duplicate));
+    }
+
+    #[test]
+    fn timestamps_are_a_list_that_is_not_empty_nor_has_empty_ones() {
+        let read = |list: &[u8]| {
+            let extensions = ServerExtensions {
+                signed_certificate_timestamp: Some(list.to_vec()),
+                ..ServerExtensions::default()
+            };
+            let mut body = Vec::new();
+            ServerHelloMessage::from(hello(extensions)).encode(&mut body);
+            decode_message::<ServerHelloMessage>(&body).map_err(|bad| (bad.field, bad.problem))
+        };
+        assert!(read(&[0, 3, 0, 1, 9]).is_ok());
+        let empty = Problem::LengthOutOfBounds;
+        assert_eq!(read(&[0, 0]), Err(("sct_list", empty)));
+        assert_eq!(read(&[0, 2, 0, 0]), Err(("SerializedSCT", empty)));
+        let name = ExtensionType::SIGNED_CERTIFICATE_TIMESTAMP.name().unwrap();
+        assert_eq!(read(&[0, 3, 0, 1, 9, 9]), Err((name, Problem::TrailingBytes)));
     }
 
     #[test]
