@@ -1,13 +1,15 @@
 //! Configurations of the library from the runner's flags.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject as _;
 use tls_core::{
-    CertificateDer, CertifiedKey, ClientAuth, ClientConfig, MemoryCertificates, MemoryReplayGuard,
-    PrivateKeyDer, ProtocolVersion, RotatingTicketKeys, ServerConfig, ServerConfigBuilder, SignatureScheme,
-    SigningKey,
+    CertificateDer, CertifiedKey, ClientAuth, ClientConfig, MemoryReplayGuard, PrivateKeyDer,
+    ProtocolVersion, RotatingTicketKeys, ServerConfig, ServerConfigBuilder, SignatureScheme, SigningKey,
+    UnixTime,
 };
 
 use crate::flags::{Credential, Options};
@@ -23,6 +25,10 @@ pub(crate) struct Shared {
     ticket_keys: Arc<RotatingTicketKeys>,
     replay_guard: Arc<MemoryReplayGuard>,
     accepted: Arc<Mutex<Vec<Vec<CertificateDer<'static>>>>>,
+    /// Whether the last chain that was judged should not have been accepted, but was.
+    pub(crate) refused: Arc<AtomicBool>,
+    /// Time that the runner wants to have passed.
+    pub(crate) elapsed: Duration,
 }
 
 impl Shared {
@@ -33,6 +39,8 @@ impl Shared {
             ticket_keys: Arc::new(RotatingTicketKeys::new()),
             replay_guard: Arc::new(MemoryReplayGuard::default().with_new_keys()),
             accepted: Arc::default(),
+            refused: Arc::default(),
+            elapsed: Duration::ZERO,
         }
     }
 }
@@ -55,12 +63,20 @@ pub(crate) fn versions(options: &Options) -> Option<(ProtocolVersion, ProtocolVe
 }
 
 macro_rules! common {
-    ($builder:expr, $options:expr, $secrets:expr) => {{
+    ($builder:expr, $options:expr, $shared:expr, $secrets:expr) => {{
         let (min, max) = versions($options).ok_or("no version left")?;
         let mut builder = $builder
             .min_version(min)
             .max_version(max)
             .key_log($secrets.clone());
+        // Its clock counts seconds: all connections have it, or none.
+        if $options.resumption_delay > 0 {
+            let elapsed = $shared.elapsed;
+            builder = builder.clock(move || {
+                let now = Duration::from_secs(UnixTime::now().as_secs());
+                UnixTime::since_unix_epoch(now.saturating_add(elapsed))
+            });
+        }
         if !$options.groups.is_empty() {
             builder = builder.groups($options.groups.iter().copied());
         }
@@ -83,10 +99,15 @@ pub(crate) struct Made<T> {
     pub(crate) credential: Arc<Mutex<Option<usize>>>,
 }
 
-pub(crate) fn client(options: &Options, shared: &Shared) -> Result<Made<ClientConfig>, Failure> {
+/// `retry` are the options after a server has rejected early data, if it may do so.
+pub(crate) fn client(
+    options: &Options,
+    retry: Option<&Options>,
+    shared: &Shared,
+) -> Result<Made<ClientConfig>, Failure> {
     let secrets = Arc::<Secrets>::default();
-    let mut builder = common!(ClientConfig::builder(), options, secrets)
-        .verifier(verifier(options, shared))
+    let mut builder = common!(ClientConfig::builder(), options, shared, secrets)
+        .verifier(verifier(options, retry.map(|retry| retry.verify_fails), shared))
         .send_server_name(options.host_name.is_some())
         .alpn(&options.advertise_alpn)
         .end_on_hello_request();
@@ -125,13 +146,13 @@ pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerCo
     let (resolver, credential) = resolver(options)?;
     let resolver = Arc::new(resolver);
     let make = || -> Result<ServerConfigBuilder, Failure> {
-        let mut builder = common!(ServerConfig::builder(), options, secrets)
+        let mut builder = common!(ServerConfig::builder(), options, shared, secrets)
             .certificate_resolver(resolver.clone())
             .ticket_keys(shared.ticket_keys.clone())
             .replay_guard(shared.replay_guard.clone())
             .allow_missing_extended_main_secret();
         if options.require_client_certificate || options.verify_peer {
-            let verifier = verifier(options, shared);
+            let verifier = verifier(options, None, shared);
             let mut auth = match options.require_client_certificate && !options.verify_peer {
                 true => ClientAuth::required(verifier),
                 false => ClientAuth::requested(verifier),
@@ -143,6 +164,8 @@ pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerCo
         }
         if options.reject_alpn {
             builder = builder.alpn(["none that a test offers"]);
+        } else if options.select_empty_alpn {
+            builder = builder.alpn([""]);
         } else if let Some(name) = &options.select_alpn {
             builder = builder.alpn([name]);
         }
@@ -174,23 +197,32 @@ pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerCo
 /// Bytes of early data that our tickets allow: BoringSSL's number, which the runner knows.
 const EARLY_DATA: u32 = 14_336;
 
-fn verifier(options: &Options, shared: &Shared) -> Arc<Verifier> {
+fn verifier(options: &Options, retry_fails: Option<bool>, shared: &Shared) -> Arc<Verifier> {
     Arc::new(Verifier {
-        fails: options.verify_fails,
-        reverifies: options.reverify_on_resume,
-        asynchronous: options.asynchronous,
+        options: options.clone(),
+        retry_fails,
         accepted: Arc::clone(&shared.accepted),
+        refused: Arc::clone(&shared.refused),
+        calls: AtomicUsize::new(0),
     })
 }
 
 fn resolver(options: &Options) -> Result<(Resolver, Arc<Mutex<Option<usize>>>), Failure> {
     let chosen = Arc::<Mutex<Option<usize>>>::default();
     let mut all = Vec::new();
-    for credential in &options.credentials {
+    // In the order of their numbers for the runner, and the default last.
+    let (further, default): (Vec<_>, Vec<_>) = options
+        .credentials
+        .iter()
+        .partition(|credential| credential.is_further);
+    for credential in further.iter().chain(&default) {
         all.push(certified(credential, options)?);
     }
     let resolver = Resolver {
-        chooser: MemoryCertificates::new(all.clone()),
+        must_match: further
+            .iter()
+            .map(|credential| credential.must_match_issuer)
+            .collect(),
         all,
         expect: options.expect.clone(),
         fails: options.fail_certificate,

@@ -1,6 +1,7 @@
 //! One connection: its handshake, what the flags have it say first, and the echo.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::ServerName;
@@ -80,7 +81,8 @@ fn connect(
     number: usize,
     shared: &Shared,
 ) -> Result<(), Failed> {
-    let made = config::client(options, shared).map_err(Failed::Configuration)?;
+    let made = config::client(options, (number > 0).then_some(&flags.retry), shared)
+        .map_err(Failed::Configuration)?;
     let name = options.host_name.as_deref().unwrap_or("example.com");
     let name =
         ServerName::try_from(name.to_owned()).map_err(|error| Failed::Configuration(error.to_string()))?;
@@ -112,6 +114,8 @@ fn connect(
         stored_session: false,
         got_session: session.is_some(),
         credential: credential(&made.credential),
+        numbered: options.credentials.iter().filter(|one| one.is_further).count(),
+        verification_failed: shared.refused.load(Ordering::Relaxed),
     };
     check_connection(options, &connection, &about)?;
     let is_tls13 = connection.negotiated().version() == ProtocolVersion::TLS13;
@@ -129,6 +133,9 @@ fn connect(
         already_written: accepted,
     };
     exchange.talk()?;
+    if options.send_alert {
+        return Ok(());
+    }
     let mut early = false;
     let mut got = false;
     while let Some(session) = exchange.connection.reader.take_session() {
@@ -177,6 +184,8 @@ fn serve(socket: &mut Socket, options: &Options, number: usize, shared: &Shared)
         stored_session: shared.store.had_new(),
         got_session: false,
         credential: credential(&made.credential),
+        numbered: options.credentials.iter().filter(|one| one.is_further).count(),
+        verification_failed: shared.refused.load(Ordering::Relaxed),
     };
     check_connection(options, &connection, &about)?;
     let mut exchange = Exchange {
@@ -188,7 +197,10 @@ fn serve(socket: &mut Socket, options: &Options, number: usize, shared: &Shared)
         already_written: written,
     };
     exchange.talk()?;
-    exchange.close()
+    match options.send_alert {
+        true => Ok(()),
+        false => exchange.close(),
+    }
 }
 
 fn credential(made: &Arc<Mutex<Option<usize>>>) -> Option<usize> {
@@ -279,12 +291,14 @@ impl Exchange<'_> {
             return self.flush();
         }
         let mut unfinished = 0;
-        if self.options.unfinished_write {
-            unfinished = self.begin_write()?;
-        } else if self.options.shim_writes_first {
+        if self.already_written > 0 {
             let first = self.options.first_write();
             let rest = first.get(self.already_written..).unwrap_or_default();
             self.write(rest)?;
+        } else if self.options.unfinished_write {
+            unfinished = self.begin_write()?;
+        } else if self.options.shim_writes_first {
+            self.write(&self.options.first_write())?;
         }
         if self.options.shim_shuts_down {
             return Ok(());

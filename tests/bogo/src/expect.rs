@@ -78,6 +78,9 @@ pub(crate) struct About {
     /// A session came with the handshake (client, TLS 1.2).
     pub(crate) got_session: bool,
     pub(crate) credential: Option<usize>,
+    /// How many credentials have numbers; the default comes behind them.
+    pub(crate) numbered: usize,
+    pub(crate) verification_failed: bool,
 }
 
 /// After the handshake.
@@ -135,7 +138,10 @@ pub(crate) fn check_connection(
     check_peer(options, connection, about)?;
     check_early_data(options, connection, about)?;
     if let Some(credential) = expect.credential {
-        let chosen = about.credential.map_or(-1, |index| index as i64);
+        let chosen = about
+            .credential
+            .filter(|index| *index < about.numbered)
+            .map_or(-1, |index| index as i64);
         require("credential", &credential, &chosen)?;
     }
     Ok(())
@@ -166,7 +172,11 @@ fn check_peer(options: &Options, connection: &Connection, about: &About) -> Resu
         require("SCTs", &Some(scts.as_slice()), &stapled)?;
     }
     if expect.verify_result {
-        require("chain refused", &false, &options.verify_fails)?;
+        require(
+            "verification has failed",
+            &options.verify_fails,
+            &about.verification_failed,
+        )?;
     }
     Ok(())
 }
@@ -185,7 +195,7 @@ fn check_early_data(options: &Options, connection: &Connection, about: &About) -
     }
     match expect.early_data_reason.as_deref() {
         None => Ok(()),
-        Some("accepted") => require("early data", &EarlyData::Accepted, &found),
+        Some("accept") => require("early data", &EarlyData::Accepted, &found),
         Some("disabled") => require(
             "early data enabled and accepted",
             &(false, false),

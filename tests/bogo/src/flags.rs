@@ -42,6 +42,10 @@ pub(crate) struct Options {
     pub(crate) verify_peer: bool,
     pub(crate) verify_fails: bool,
     pub(crate) reverify_on_resume: bool,
+    /// BoringSSL has two kinds of verifiers, which differ in their alert and in whether a refusal is final.
+    pub(crate) custom_verifier: bool,
+    /// A client judges OCSP responses.
+    pub(crate) judge_ocsp: bool,
     pub(crate) client_authorities: Option<Vec<Vec<u8>>>,
     pub(crate) no_ticket: bool,
     pub(crate) max_fragment: Option<u16>,
@@ -52,6 +56,7 @@ pub(crate) struct Options {
 
     pub(crate) advertise_alpn: Vec<Vec<u8>>,
     pub(crate) select_alpn: Option<Vec<u8>>,
+    pub(crate) select_empty_alpn: bool,
     pub(crate) reject_alpn: bool,
 
     pub(crate) check_close_notify: bool,
@@ -61,6 +66,8 @@ pub(crate) struct Options {
     pub(crate) repeat_initial_write: Option<usize>,
     pub(crate) unfinished_write: bool,
     pub(crate) read_size: Option<usize>,
+    /// Seconds that pass before each connection after the first, by the clock of the library.
+    pub(crate) resumption_delay: u64,
     pub(crate) key_update: bool,
     pub(crate) key_update_before_read: bool,
     pub(crate) send_alert: bool,
@@ -194,7 +201,7 @@ fn scope(name: &str) -> (&str, [bool; 3]) {
 }
 
 fn takes_value(option: &str) -> bool {
-    const WITH_VALUE: [&str; 41] = [
+    const WITH_VALUE: [&str; 42] = [
         "advertise-alpn",
         "cert-file",
         "curves",
@@ -225,6 +232,7 @@ fn takes_value(option: &str) -> bool {
         "min-version",
         "ocsp-response",
         "read-size",
+        "resumption-delay",
         "repeat-shim-initial-write",
         "select-alpn",
         "shim-initial-write",
@@ -254,7 +262,7 @@ impl Options {
             "max-send-fragment" => self.max_fragment = Some(value.number()?),
             "max-cert-list" => self.max_certificate_message = Some(value.number()?),
             "no-server-name-ack" => self.ignore_server_name = true,
-            "select-empty-alpn" => self.select_alpn = Some(Vec::new()),
+            "select-empty-alpn" => self.select_empty_alpn = true,
 
             "min-version" => self.min_version = Some(ProtocolVersion(value.number()?)),
             "max-version" => self.max_version = Some(ProtocolVersion(value.number()?)),
@@ -281,7 +289,7 @@ impl Options {
             "verify-peer" => self.verify_peer = true,
             "verify-fail" => self.verify_fails = true,
             "reverify-on-resume" => self.reverify_on_resume = true,
-            "use-custom-verify-callback" => {}
+            "use-custom-verify-callback" => self.custom_verifier = true,
             "use-client-ca-list" => {
                 self.client_authorities = Some(match value.text()?.as_str() {
                     "<NULL>" | "<EMPTY>" => Vec::new(),
@@ -292,8 +300,9 @@ impl Options {
             "enable-early-data" => self.enable_early_data = true,
             "no-legacy-server-connect" => self.no_legacy_server_connect = true,
             "advertise-alpn" => self.advertise_alpn = alpn_names(&value.0)?,
-            "select-alpn" => self.select_alpn = Some(value.0.clone()),
-            "decline-alpn" => self.select_alpn = None,
+            // Nothing is the name of no protocol.
+            "select-alpn" => self.select_alpn = Some(value.0.clone()).filter(|name| !name.is_empty()),
+            "decline-alpn" => {}
             "reject-alpn" => self.reject_alpn = true,
             "check-close-notify" => self.check_close_notify = true,
             "shim-shuts-down" => self.shim_shuts_down = true,
@@ -301,6 +310,7 @@ impl Options {
             "shim-initial-write" => self.initial_write = Some(value.0.clone()),
             "repeat-shim-initial-write" => self.repeat_initial_write = Some(value.number()?),
             "read-with-unfinished-write" => self.unfinished_write = true,
+            "resumption-delay" => self.resumption_delay = value.number()?,
             "read-size" => self.read_size = Some(value.number()?),
             "key-update" => self.key_update = true,
             "key-update-before-read" => self.key_update_before_read = true,
@@ -320,7 +330,7 @@ impl Options {
             "enable-ocsp-stapling" => self.enable_ocsp_stapling = true,
             // SCTs are always asked for.
             "enable-signed-cert-timestamps" => {}
-            "use-ocsp-callback" => {}
+            "use-ocsp-callback" => self.judge_ocsp = true,
             "fail-ocsp-callback" => self.fail_ocsp = true,
             "fail-cert-callback" => self.fail_certificate = true,
             "fail-early-callback" => self.fail_early_callback = true,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tls_core::{
     AlertDescription, Answer, CertificateDer, CertificateError, CertificateQuery, CertificateResolver,
     CertifiedKey, ClientHello, ClientSession, ClientSessionCache, ConfigSelector, ConnectionContext,
-    ExtensionType, HookError, KeyLog, MemoryCertificates, PeerVerified, PeerVerifier, PrivateKey,
-    ProtocolVersion, ServerConfig, ServerSessionStore, SessionKey, SignatureScheme, SigningKey,
+    ExpectedPeer, ExtensionType, HookError, KeyLog, MemoryCertificates, PeerVerified, PeerVerifier,
+    PrivateKey, ProtocolVersion, ServerConfig, ServerSessionStore, SessionKey, SignatureScheme, SigningKey,
     StoredSession, VerifyRequest, Zeroizing,
 };
 
@@ -41,10 +41,46 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Accepts any chain, or none. Like BoringSSL it does not look again at the chain of a session unless told to.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    pub(crate) fails: bool,
-    pub(crate) reverifies: bool,
-    pub(crate) asynchronous: bool,
+    pub(crate) options: Options,
+    /// What holds for the chain of a server that did not resume, if early data was offered to it.
+    pub(crate) retry_fails: Option<bool>,
     pub(crate) accepted: Arc<Mutex<Vec<Vec<CertificateDer<'static>>>>>,
+    pub(crate) refused: Arc<AtomicBool>,
+    pub(crate) calls: AtomicUsize,
+}
+
+impl Verifier {
+    fn judge(&self, request: &VerifyRequest<'_>) -> Result<PeerVerified, CertificateError> {
+        let options = &self.options;
+        let is_retry = self.calls.fetch_add(1, Ordering::Relaxed) > 0;
+        let certificates = &request.chain.certificates;
+        let mut accepted = lock(&self.accepted);
+        if !options.reverify_on_resume && accepted.contains(certificates) && !is_retry {
+            return Ok(PeerVerified::assertion());
+        }
+        let refuse = |what: &str, alert| Err(CertificateError::PolicyWithAlert(what.into(), alert));
+        let fails = match self.retry_fails {
+            Some(fails) if is_retry => fails || options.verify_fails,
+            _ => options.verify_fails,
+        };
+        // Without any of these BoringSSL has the result, and goes on.
+        let is_final = options.custom_verifier || options.verify_peer || options.require_client_certificate;
+        self.refused.store(fails, Ordering::Relaxed);
+        if fails && is_final {
+            return match options.custom_verifier {
+                true => refuse("the runner refuses it", AlertDescription::CERTIFICATE_UNKNOWN),
+                false => refuse("the runner refuses it", AlertDescription::HANDSHAKE_FAILURE),
+            };
+        }
+        if matches!(request.expected, ExpectedPeer::Server(_)) && options.judge_ocsp && options.fail_ocsp {
+            return refuse(
+                "the runner refuses its OCSP response",
+                AlertDescription::BAD_CERTIFICATE_STATUS_RESPONSE,
+            );
+        }
+        accepted.push(certificates.clone());
+        Ok(PeerVerified::assertion())
+    }
 }
 
 impl PeerVerifier for Verifier {
@@ -53,17 +89,7 @@ impl PeerVerifier for Verifier {
         request: &'a VerifyRequest<'a>,
         _: &'a ConnectionContext,
     ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
-        let certificates = &request.chain.certificates;
-        let mut accepted = lock(&self.accepted);
-        let known = !self.reverifies && accepted.contains(certificates);
-        let verified = match self.fails && !known {
-            true => Err(CertificateError::Policy("the runner wants it refused".into())),
-            false => {
-                accepted.push(certificates.clone());
-                Ok(PeerVerified::assertion())
-            }
-        };
-        answer(self.asynchronous, verified)
+        answer(self.options.asynchronous, self.judge(request))
     }
 }
 
@@ -191,7 +217,8 @@ impl PrivateKey for Signer {
 #[derive(Debug)]
 pub(crate) struct Resolver {
     pub(crate) all: Vec<CertifiedKey>,
-    pub(crate) chooser: MemoryCertificates,
+    /// For those that are to be presented to a peer alone that names their issuer.
+    pub(crate) must_match: Vec<bool>,
     pub(crate) expect: Expect,
     pub(crate) fails: bool,
     pub(crate) asynchronous: bool,
@@ -220,7 +247,22 @@ impl Resolver {
             return Err("the runner wants the certificate callback to fail".into());
         }
         answer(self.asynchronous, ()).wait().await;
-        let chosen = self.chooser.resolve(query, context).wait().await?;
+        let mut usable = Vec::new();
+        let mut must_match = self.must_match.iter();
+        for certified in &self.all {
+            if must_match.next() != Some(&true) || is_issued_by_any(certified, query.authorities) {
+                usable.push(certified.clone());
+            }
+        }
+        if usable.is_empty() && !self.all.is_empty() {
+            let what = "no credential's issuer is among the authorities";
+            return Err(HookError::with_alert(what, AlertDescription::HANDSHAKE_FAILURE));
+        }
+        // Of those that are left the first: their issuers are no matter any more.
+        let mut query_of_any = *query;
+        query_of_any.authorities = &[];
+        let chooser = MemoryCertificates::new(usable);
+        let chosen = chooser.resolve(&query_of_any, context).wait().await?;
         let position = |certified: &Arc<CertifiedKey>| {
             let same = |one: &CertifiedKey| std::ptr::addr_eq(one.key(), certified.key());
             self.all.iter().position(same)
@@ -243,6 +285,14 @@ impl CertificateResolver for Resolver {
     ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
         Answer::later(self.choose(query, context))
     }
+}
+
+/// Whether one of these authorities has issued a certificate of the chain.
+fn is_issued_by_any(certified: &CertifiedKey, authorities: &[Vec<u8>]) -> bool {
+    certified.chain().iter().any(|certificate| {
+        x509_parser::parse_x509_certificate(certificate)
+            .is_ok_and(|(_, read)| authorities.iter().any(|name| name == read.issuer().as_raw()))
+    })
 }
 
 trait Wait<T> {

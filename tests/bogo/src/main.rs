@@ -10,6 +10,7 @@ mod hooks;
 mod link;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use config::Shared;
 use exchange::Failed;
@@ -40,8 +41,11 @@ fn main() -> ExitCode {
             return ExitCode::from(MUST_NOT_HAPPEN);
         }
     };
-    let shared = Shared::new();
+    let mut shared = Shared::new();
     for number in 0..=flags.resume_count {
+        if number > 0 {
+            shared.elapsed += Duration::from_secs(flags.resume.resumption_delay);
+        }
         match exchange::run(&flags, number, &shared) {
             Ok(()) => {}
             Err(Failed::Tls(error)) => {
