@@ -126,7 +126,8 @@ pub(crate) fn client(
     if !options.no_legacy_server_connect && !options.expect.secure_renegotiation {
         builder = builder.allow_missing_renegotiation_info();
     }
-    let (resolver, credential) = resolver(options)?;
+    let resolver = resolver(options)?;
+    let credential = Arc::clone(&resolver.chosen);
     let looks = options.expect.client_authorities.is_some()
         || options.expect.certificate_types.is_some()
         || !options.expect.peer_verify_schemes.is_empty()
@@ -143,8 +144,8 @@ pub(crate) fn client(
 
 pub(crate) fn server(options: &Options, shared: &Shared) -> Result<Made<ServerConfig>, Failure> {
     let secrets = Arc::<Secrets>::default();
-    let (resolver, credential) = resolver(options)?;
-    let resolver = Arc::new(resolver);
+    let resolver = Arc::new(resolver(options)?);
+    let credential = Arc::clone(&resolver.chosen);
     let make = || -> Result<ServerConfigBuilder, Failure> {
         let mut builder = common!(ServerConfig::builder(), options, shared, secrets)
             .certificate_resolver(resolver.clone())
@@ -207,8 +208,7 @@ fn verifier(options: &Options, retry_fails: Option<bool>, shared: &Shared) -> Ar
     })
 }
 
-fn resolver(options: &Options) -> Result<(Resolver, Arc<Mutex<Option<usize>>>), Failure> {
-    let chosen = Arc::<Mutex<Option<usize>>>::default();
+fn resolver(options: &Options) -> Result<Resolver, Failure> {
     let mut all = Vec::new();
     // In the order of their numbers for the runner, and the default last.
     let (further, default): (Vec<_>, Vec<_>) = options
@@ -218,7 +218,7 @@ fn resolver(options: &Options) -> Result<(Resolver, Arc<Mutex<Option<usize>>>), 
     for credential in further.iter().chain(&default) {
         all.push(certified(credential, options)?);
     }
-    let resolver = Resolver {
+    Ok(Resolver {
         must_match: further
             .iter()
             .map(|credential| credential.must_match_issuer)
@@ -227,9 +227,8 @@ fn resolver(options: &Options) -> Result<(Resolver, Arc<Mutex<Option<usize>>>), 
         expect: options.expect.clone(),
         fails: options.fail_certificate,
         asynchronous: options.asynchronous,
-        chosen: Arc::clone(&chosen),
-    };
-    Ok((resolver, chosen))
+        chosen: Arc::default(),
+    })
 }
 
 fn certified(credential: &Credential, options: &Options) -> Result<CertifiedKey, Failure> {

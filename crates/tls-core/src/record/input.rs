@@ -573,7 +573,7 @@ impl Input {
         if content.is_empty() {
             return Err(Misbehaviour::EmptyRecord.into());
         }
-        let alert = Alert::from_bytes(content).ok_or_else(|| match content {
+        let alert = Alert::from_bytes(content).ok_or(match content {
             [level, _] => Misbehaviour::BadAlertLevel(*level),
             _ => Misbehaviour::BadAlert,
         })?;
