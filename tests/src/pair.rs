@@ -383,6 +383,9 @@ impl Ends {
         assert_eq!(client.cipher_suite(), server.cipher_suite());
         assert_eq!(client.group(), server.group());
         assert_eq!(client.signature_scheme(), server.signature_scheme());
+        assert_eq!(client.peer_signature_scheme(), client.signature_scheme());
+        let client_signed = !server.is_resumed() && server.peer_chain().is_some();
+        assert_eq!(server.peer_signature_scheme().is_some(), client_signed);
         assert_eq!(client.alpn(), server.alpn());
         assert_eq!(client.server_name(), server.server_name());
         assert_eq!(client.had_hello_retry_request(), server.had_hello_retry_request());

@@ -10,12 +10,13 @@
 use std::sync::Arc;
 
 use tls_core::{
-    AlertDescription, CertificateDer, CertifiedKey, ErrorKind, MemoryCertificates, NothingInCommon,
-    ProtocolVersion, ServerConfig, Side, SignatureScheme,
+    AlertDescription, CertificateDer, CertifiedKey, ConfigError, ErrorKind, MemoryCertificates, Misbehaviour,
+    NothingInCommon, ProtocolVersion, ServerConfig, Side, SignatureScheme,
 };
 use tls_tests::both_versions;
 use tls_tests::pair::{Pair, certified_for, client, server};
 use tls_tests::pki::KeyType;
+use tls_tests::sides::records;
 use tls_tests::versions::Only;
 
 both_versions!(
@@ -26,7 +27,58 @@ both_versions!(
     the_servers_preference_decides_on_the_application_protocol,
     no_common_application_protocol_is_an_alert_that_names_it,
     staples_reach_the_client,
+    a_server_sends_no_longer_records_than_configured,
+    a_longer_certificate_message_than_configured_is_refused,
 );
+
+fn a_server_sends_no_longer_records_than_configured(version: ProtocolVersion) {
+    let config = server().max_fragment(100).only(version).build().unwrap();
+    let mut outcome = Pair::new(&client().only(version).build().unwrap(), &config).run();
+    let flights = core::mem::take(&mut outcome.flights);
+    let sent = flights.iter().filter(|flight| flight.sender == Side::Server);
+    let longest = sent
+        .flat_map(|flight| records(&flight.bytes))
+        .map(|record| record.length);
+    // Type and tag in TLS 1.3, nonce and tag in TLS 1.2.
+    let overhead = if version == ProtocolVersion::TLS13 { 17 } else { 24 };
+    assert!((100..=100 + overhead).contains(&longest.max().unwrap()));
+    let mut ends = outcome.established();
+    ends.check(&[7; 1000]);
+    ends.server.writer.write(&[7; 1000]).unwrap();
+    let sealed = records(ends.server.writer.pending());
+    assert_eq!(sealed.len(), 10);
+    assert!(sealed.iter().all(|record| record.length == 100 + overhead));
+}
+
+fn a_longer_certificate_message_than_configured_is_refused(version: ProtocolVersion) {
+    let config = server().only(version).build().unwrap();
+    let run = |limit| {
+        let client = client().max_certificate_message(limit).only(version);
+        Pair::new(&client.build().unwrap(), &config).run()
+    };
+    run(4000).established().check_agreement();
+    let error = run(100).refused_by(Side::Client, AlertDescription::ILLEGAL_PARAMETER);
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Misbehaved(Misbehaviour::MessageTooLarge { .. })
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_cannot_be_configured_is_refused_by_name() {
+    let refusal = |built: Result<tls_core::ClientConfig, ConfigError>| built.unwrap_err().to_string();
+    let schemes = [SignatureScheme::ED25519, SignatureScheme::RSA_PKCS1_SHA1];
+    let error = refusal(client().signature_schemes(schemes).build());
+    assert_eq!(error, "signature scheme rsa_pkcs1_sha1 is not supported");
+    for bytes in [0, 63, 16_385] {
+        let error = refusal(client().max_fragment(bytes).build());
+        assert!(error.contains("64 to 16384"), "{error}");
+    }
+    assert!(client().max_fragment(64).build().is_ok() && client().max_fragment(16_384).build().is_ok());
+}
 
 fn leaf(certified: &CertifiedKey) -> CertificateDer<'static> {
     certified.chain()[0].clone()

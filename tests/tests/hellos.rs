@@ -223,7 +223,7 @@ fn what_is_wrong_in_a_retry_is_refused() {
                 compression: vec![1],
                 ..retry
             },
-            A::ILLEGAL_PARAMETER,
+            A::DECODE_ERROR,
         ),
         (
             |retry| Hello {
@@ -328,7 +328,7 @@ fn what_is_wrong_in_a_server_hello_is_refused() {
                 compression: vec![1],
                 ..hello
             },
-            A::ILLEGAL_PARAMETER,
+            A::DECODE_ERROR,
         ),
         (
             |hello| Hello {
@@ -450,7 +450,7 @@ fn a_warning_after_a_retry_is_as_fatal_as_it_is_in_tls13() {
     client.answer(&retry.record()).unwrap();
     client.driver.receive(&record(21, &[1, 112]));
     let error = client.driver.advance().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::AlertReceived(_)), "{error}");
+    assert_eq!(error.alert(), Some(A::DECODE_ERROR), "{error}");
 }
 
 #[test]

@@ -320,6 +320,14 @@ fn a_few_warnings_are_borne_and_other_alerts_end_the_handshake(version: Protocol
         let Became::Failed(error) = outcome.client else {
             panic!("{:?}", outcome.client)
         };
+        if description == A::UNRECOGNIZED_NAME {
+            assert_eq!(
+                error.alert(),
+                Some(A::DECODE_ERROR),
+                "TLS 1.3 has no such warning"
+            );
+            continue;
+        }
         assert!(
             matches!(error.kind(), ErrorKind::AlertReceived(got) if *got == description),
             "{error}"
@@ -368,7 +376,7 @@ fn protected_records_are_refused_where_they_are_too_long_or_plain() {
         ),
         (record(23, &[0; 16]), A::BAD_RECORD_MAC),
         (record(23, &[]), A::BAD_RECORD_MAC),
-        (record(22, &[8, 0, 0, 2, 0, 0]), A::UNEXPECTED_MESSAGE),
+        (record(22, &[8, 0, 0, 2, 0, 0]), A::BAD_RECORD_MAC),
     ];
     for (what, alert) in cases {
         let outcome = with_change(&pair, Side::Server, 0, |bytes| {

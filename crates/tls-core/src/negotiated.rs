@@ -28,6 +28,7 @@ pub struct Negotiated {
     pub(crate) cipher_suite: CipherSuite,
     pub(crate) group: Option<NamedGroup>,
     pub(crate) signature_scheme: Option<SignatureScheme>,
+    pub(crate) peer_signature_scheme: Option<SignatureScheme>,
     pub(crate) alpn: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
     pub(crate) resumed: bool,
@@ -44,6 +45,7 @@ impl Negotiated {
             cipher_suite: CipherSuite::TLS_AES_128_GCM_SHA256,
             group: Some(NamedGroup::X25519),
             signature_scheme: None,
+            peer_signature_scheme: None,
             alpn: None,
             server_name: None,
             resumed: false,
@@ -75,6 +77,13 @@ impl Negotiated {
     #[must_use]
     pub fn signature_scheme(&self) -> Option<SignatureScheme> {
         self.signature_scheme
+    }
+
+    /// The scheme of the peer's signature over the handshake: on a client that of the server; on a server that of the
+    /// client, `None` where it presented no certificate. `None` where a session was resumed.
+    #[must_use]
+    pub fn peer_signature_scheme(&self) -> Option<SignatureScheme> {
+        self.peer_signature_scheme
     }
 
     /// The application protocol (RFC 7301), if one was negotiated.

@@ -305,6 +305,9 @@ impl<'l> Peer<'l> {
                     if self.side == Side::Client && self.input.may_be_tls12() =>
                 {
                     self.decode::<HelloRequest>(HandshakeType::HELLO_REQUEST)?;
+                    if self.input.are_hello_requests_fatal() {
+                        return Poll::Ready(Err(Misbehaviour::Renegotiation.into()));
+                    }
                     self.input.count_hello_request()?;
                     continue;
                 }

@@ -16,6 +16,9 @@ pub struct BadBytes {
     pub problem: Problem,
 }
 
+/// The field that an extension is called by whose type has no name here.
+pub(crate) const UNKNOWN_EXTENSION: &str = "extension_data";
+
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +33,8 @@ pub enum Problem {
     Duplicate,
     /// The value is not one that may stand here.
     IllegalValue,
+    /// A field that has a single value for ever has another.
+    NotConstant,
 }
 
 impl core::fmt::Display for BadBytes {
@@ -39,7 +44,7 @@ impl core::fmt::Display for BadBytes {
             Problem::TrailingBytes => "is followed by bytes that do not belong there",
             Problem::LengthOutOfBounds => "has a length outside its bounds",
             Problem::Duplicate => "appears twice",
-            Problem::IllegalValue => "has a value that may not stand there",
+            Problem::IllegalValue | Problem::NotConstant => "has a value that may not stand there",
         };
         write!(
             f,

@@ -99,6 +99,7 @@ fn check_identity(ends: &Ends, expected: Option<&Identity>) {
 fn meet(client: &ClientConfig, server: &ServerConfig, identity: Option<&Identity>) -> bool {
     let mut ends = Pair::new(client, server).run().established();
     ends.check(b"data");
+    ends.check_agreement();
     check_identity(&ends, identity);
     keep(client, &mut ends);
     let resumed = ends.server.negotiated().is_resumed();

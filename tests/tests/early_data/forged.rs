@@ -195,7 +195,7 @@ const CASES: &[(&str, End, Make)] = &[
     ("plaintext alert", Refused(A::UNEXPECTED_MESSAGE), |_, _| {
         vec![vec![21, 3, 3, 0, 2, 2, 40]]
     }),
-    ("plaintext handshake", Refused(A::UNEXPECTED_MESSAGE), |_, _| {
+    ("plaintext handshake", Refused(A::BAD_RECORD_MAC), |_, _| {
         vec![vec![22, 3, 3, 0, 4, 5, 0, 0, 0]]
     }),
     (

@@ -44,6 +44,7 @@ pub(crate) struct ClientSettings {
     pub(crate) send_server_name: bool,
     pub(crate) require_extended_main_secret: bool,
     pub(crate) require_renegotiation_info: bool,
+    pub(crate) hello_requests_are_fatal: bool,
     pub(crate) session_cache: Option<Arc<dyn ClientSessionCache>>,
     /// Sessions are shared by configurations that trust, present and offer the same.
     pub(crate) security_domain: [u8; 32],
@@ -86,6 +87,7 @@ impl ClientConfig {
             send_server_name: true,
             require_extended_main_secret: true,
             require_renegotiation_info: true,
+            hello_requests_are_fatal: false,
             session_cache: None,
         }
     }
@@ -103,6 +105,7 @@ pub struct ClientConfigBuilder {
     send_server_name: bool,
     require_extended_main_secret: bool,
     require_renegotiation_info: bool,
+    hello_requests_are_fatal: bool,
     session_cache: Option<Arc<dyn ClientSessionCache>>,
 }
 
@@ -178,6 +181,14 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// Ends a connection of TLS 1.2 whose server asks for another handshake, with a fatal no_renegotiation. Such a server
+    /// often goes on with nothing else. Default: it is warned that there will be none (RFC 5246 7.2.2), or in the middle
+    /// of a handshake passed over (7.4.1.1), and the connection goes on.
+    pub fn end_on_hello_request(mut self) -> Self {
+        self.hello_requests_are_fatal = true;
+        self
+    }
+
     /// Keeps sessions in this cache and resumes them. It can be shared by configurations: sessions are kept under a
     /// security domain, so that only those that trust the same roots, present no certificate of their own and offer
     /// the same versions and protocols use each other's. Default: none, and every handshake is a full one.
@@ -221,6 +232,7 @@ impl ClientConfigBuilder {
             send_server_name: self.send_server_name,
             require_extended_main_secret: self.require_extended_main_secret,
             require_renegotiation_info: self.require_renegotiation_info,
+            hello_requests_are_fatal: self.hello_requests_are_fatal,
         })))
     }
 }

@@ -14,7 +14,7 @@ use crate::crypto::suites::Suite;
 use crate::crypto::{key_exchange, random, suites, verification};
 use crate::error::ConfigError;
 use crate::hooks::KeyLog;
-use crate::record::Padding;
+use crate::record::{MAX_CERTIFICATE_MESSAGE, MAX_FRAGMENT, Padding};
 use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
 
 pub(crate) use client::ClientSettings;
@@ -63,6 +63,10 @@ pub(crate) struct Common {
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) key_log: Option<Arc<dyn KeyLog>>,
     pub(crate) padding: Padding,
+    /// Most bytes of content in a record that we send.
+    pub(crate) max_fragment: usize,
+    /// Bytes of the longest Certificate that is read.
+    pub(crate) max_certificate_message: u32,
     pub(crate) clock: Clock,
 }
 
@@ -77,6 +81,8 @@ impl Default for Common {
             alpn: Vec::new(),
             key_log: None,
             padding: Padding::None,
+            max_fragment: MAX_FRAGMENT,
+            max_certificate_message: MAX_CERTIFICATE_MESSAGE,
             clock: Clock::System,
         }
     }
@@ -146,6 +152,21 @@ impl Common {
         if self.signature_schemes.is_empty() {
             return Err(ConfigError::new("no signature schemes"));
         }
+        if let Some(scheme) = self
+            .signature_schemes
+            .iter()
+            .find(|scheme| verification::algorithms_for_tls12(**scheme).is_empty())
+        {
+            return Err(ConfigError::new(format!(
+                "signature scheme {scheme} is not supported"
+            )));
+        }
+        if !(MIN_FRAGMENT..=MAX_FRAGMENT).contains(&self.max_fragment) {
+            return Err(ConfigError::new(format!(
+                "records of {} bytes: {MIN_FRAGMENT} to {MAX_FRAGMENT} are allowed",
+                self.max_fragment
+            )));
+        }
         if let Some(name) = self.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
             return Err(ConfigError::new(format!(
                 "ALPN name of {} bytes: 1 to 255 are allowed",
@@ -165,6 +186,9 @@ impl fmt::Debug for Common {
             .finish_non_exhaustive()
     }
 }
+
+/// The least that a record may be limited to: what RFC 8449 allows a peer to ask for (section 4).
+const MIN_FRAGMENT: usize = 64;
 
 /// The versions this library speaks, best first.
 const SUPPORTED_VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::TLS13, ProtocolVersion::TLS12];
@@ -225,6 +249,20 @@ macro_rules! common_builder_methods {
         /// Pads the records we send (section 5.4). Default: no padding.
         pub fn padding(mut self, padding: Padding) -> Self {
             self.common.padding = padding;
+            self
+        }
+
+        /// The most bytes of content in one record that we send, 64 to 16,384 (section 5.1): for peers that have little
+        /// memory, or act on each record as it comes. Default: 16,384.
+        pub fn max_fragment(mut self, bytes: u16) -> Self {
+            self.common.max_fragment = usize::from(bytes);
+            self
+        }
+
+        /// The longest Certificate message of the peer that is read, in bytes, stapled responses included. A longer one
+        /// is refused as soon as its length is known. Default, and at most: 131,072.
+        pub fn max_certificate_message(mut self, bytes: u32) -> Self {
+            self.common.max_certificate_message = bytes.min(crate::record::MAX_CERTIFICATE_MESSAGE);
             self
         }
 

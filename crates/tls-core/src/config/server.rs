@@ -42,6 +42,7 @@ pub(crate) struct ServerSettings {
     /// Whether clients are asked for a certificate.
     pub(crate) client_auth: Option<ClientAuthSettings>,
     pub(crate) require_extended_main_secret: bool,
+    pub(crate) acknowledges_server_name: bool,
     /// Tickets for a client that does not say how many it wants.
     pub(crate) tickets: u8,
     /// Seconds that a session may be resumed.
@@ -75,6 +76,7 @@ impl ServerConfig {
             selector: None,
             client_auth: None,
             require_extended_main_secret: true,
+            acknowledges_server_name: true,
             tickets: DEFAULT_TICKETS,
             session_lifetime: DEFAULT_SESSION_LIFETIME,
             ticket_keys: None,
@@ -106,6 +108,7 @@ pub struct ServerConfigBuilder {
     selector: Option<Arc<dyn ConfigSelector>>,
     client_auth: Option<ClientAuth>,
     require_extended_main_secret: bool,
+    acknowledges_server_name: bool,
     tickets: u8,
     session_lifetime: u32,
     ticket_keys: Option<Arc<dyn TicketKeys>>,
@@ -161,6 +164,13 @@ impl ServerConfigBuilder {
     /// of such connections must not be relied on. Default: they are refused.
     pub fn allow_missing_extended_main_secret(mut self) -> Self {
         self.require_extended_main_secret = false;
+        self
+    }
+
+    /// Does not tell clients that the server name was of use (RFC 6066 section 3): for a server that serves all names
+    /// alike. Default: they are told.
+    pub fn ignore_server_name(mut self) -> Self {
+        self.acknowledges_server_name = false;
         self
     }
 
@@ -242,6 +252,7 @@ impl ServerConfigBuilder {
             resolver,
             selector: self.selector,
             require_extended_main_secret: self.require_extended_main_secret,
+            acknowledges_server_name: self.acknowledges_server_name,
             tickets: self.tickets,
             session_lifetime: self.session_lifetime,
             ticket_keys: self

@@ -326,11 +326,14 @@ impl Reader {
         }
     }
 
-    /// The server would like another handshake (RFC 5246 7.4.1.1): it gets a warning, and the connection goes on. Many
-    /// requests before the writer looks are answered once.
+    /// The server would like another handshake (RFC 5246 7.4.1.1): it gets a warning, and the connection goes on, unless
+    /// the configuration has it end there. Many requests before the writer looks are answered once.
     fn refuse_hello_request(&mut self) -> Result<(), Error> {
         let body = self.input.message().get(HEADER_LEN..).unwrap_or_default();
         decode_message::<HelloRequest>(body)?;
+        if self.input.are_hello_requests_fatal() {
+            return Err(Misbehaviour::Renegotiation.into());
+        }
         self.input.count_hello_request()?;
         self.control.request(Control::NO_RENEGOTIATION);
         Ok(())

@@ -20,6 +20,10 @@ fn main_secret(hash: HashAlgorithm) -> Box<MainSecret12> {
 }
 
 fn connection(side: Side, suite: CipherSuite, limit: u64) -> Connection {
+    connection_with(side, suite, limit, false)
+}
+
+fn connection_with(side: Side, suite: CipherSuite, limit: u64, hello_requests_are_fatal: bool) -> Connection {
     let suite = crate::crypto::suites::suite(suite).unwrap();
     let main = main_secret(suite.hash);
     let keys = main.key_block(suite).unwrap();
@@ -31,6 +35,7 @@ fn connection(side: Side, suite: CipherSuite, limit: u64) -> Connection {
     input
         .set_keys12(OpeningKey::new(suite.aead, read.key(), *read.iv()).unwrap())
         .unwrap();
+    input.set_hello_requests_fatal(hello_requests_are_fatal);
     let key = SealingKey::tls12(suite.aead, write.key(), *write.iv()).unwrap();
     output.set_keys12(key, limit).unwrap();
     Connection::new(side, input, output, None, None, main, Negotiated::for_test())
@@ -106,6 +111,26 @@ fn a_hello_request_is_refused_by_a_warning_and_the_connection_goes_on() {
     let warning = 5 + 8 + 2 + 16;
     assert_eq!(transfer(&mut client, &mut server), warning + 7 + 29);
     assert_eq!(lent(&mut server.reader).0, b"goes on");
+}
+
+#[test]
+fn a_hello_request_ends_the_connection_where_it_is_to() {
+    let suite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    let mut client = connection_with(Side::Client, suite, u64::MAX, true);
+    let mut server = connection(Side::Server, suite, u64::MAX);
+    send_message(&mut server, &HELLO_REQUEST);
+    deliver(&mut server, &mut client);
+    let error = client.reader.process().unwrap_err();
+    assert_eq!(misbehaviour(error), Misbehaviour::Renegotiation);
+    transfer(&mut client, &mut server);
+    let error = server.reader.process().unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::AlertReceived(AlertDescription::NO_RENEGOTIATION)
+        ),
+        "{error}"
+    );
 }
 
 #[test]

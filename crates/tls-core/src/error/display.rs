@@ -73,6 +73,10 @@ impl fmt::Display for Misbehaviour {
             Self::EmptyRecord => f.write_str("a record is empty that may not be"),
             Self::BadChangeCipherSpec => f.write_str("an ill-formed or misplaced change_cipher_spec"),
             Self::BadAlert => f.write_str("an ill-formed alert"),
+            Self::WarningAlert(description) => {
+                write!(f, "the alert {description} as a warning, which TLS 1.3 has not")
+            }
+            Self::BadAlertLevel(level) => write!(f, "an alert of the unknown level {level}"),
             Self::MessageTooLarge { message, size } => {
                 write!(f, "{message} of {size} bytes is over the limit")
             }
@@ -187,7 +191,7 @@ impl fmt::Display for CertificateError {
             Self::UnsupportedAlgorithm(what) => write!(f, "unsupported algorithm: {what}"),
             Self::ChainTooLong => f.write_str("the chain is too long"),
             Self::ConstraintViolated(what) => write!(f, "an issuer's constraint is violated: {what}"),
-            Self::Policy(what) => f.write_str(what),
+            Self::Policy(what) | Self::PolicyWithAlert(what, _) => f.write_str(what),
         }
     }
 }

@@ -134,6 +134,10 @@ pub enum Misbehaviour {
     BadChangeCipherSpec,
     /// An alert record that is not one alert.
     BadAlert,
+    /// A warning in TLS 1.3, where no alert but close_notify and user_canceled may be one (section 6).
+    WarningAlert(AlertDescription),
+    /// An alert whose level is neither warning nor fatal.
+    BadAlertLevel(u8),
     /// A handshake message over the size limit.
     MessageTooLarge {
         /// Which message.
@@ -280,6 +284,9 @@ pub enum CertificateError {
     ConstraintViolated(String),
     /// The verifier's own policy refused the chain.
     Policy(String),
+    /// The same, and this alert says so to the peer: bad_certificate_status_response for one that does not believe the
+    /// stapled OCSP response, say.
+    PolicyWithAlert(String, AlertDescription),
 }
 
 /// Misuse of this library by its caller.
@@ -481,6 +488,17 @@ mod tests {
             now: 1_000 + 3 * 86_400,
         };
         assert_eq!(error.to_string(), "it expired 3 days ago");
+    }
+
+    #[test]
+    fn a_verifier_may_say_by_which_alert_it_refuses() {
+        let what = || "the OCSP response is of yesterday".to_owned();
+        let error = Error::from(CertificateError::Policy(what()));
+        assert_eq!(error.alert(), Some(AlertDescription::ACCESS_DENIED));
+        let alert = AlertDescription::BAD_CERTIFICATE_STATUS_RESPONSE;
+        let error = Error::from(CertificateError::PolicyWithAlert(what(), alert));
+        assert_eq!(error.alert(), Some(alert));
+        assert!(error.to_string().contains("of yesterday"), "{error}");
     }
 
     #[test]

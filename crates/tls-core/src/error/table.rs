@@ -3,12 +3,15 @@
 use super::{CertificateError, ErrorKind, Misbehaviour, NothingInCommon, Problem};
 use crate::alert::AlertDescription;
 use crate::registry::ProtocolVersion;
+use crate::wire::UNKNOWN_EXTENSION;
 
 /// The one table from errors to alerts.
 pub(super) fn alert_for(kind: &ErrorKind) -> Option<AlertDescription> {
     use AlertDescription as A;
     Some(match kind {
         ErrorKind::BadBytes(bad) => match bad.problem {
+            // What an extension means that we do not know cannot be illegal: the block is what does not parse.
+            Problem::Duplicate if bad.field == UNKNOWN_EXTENSION => A::DECODE_ERROR,
             Problem::IllegalValue | Problem::Duplicate => A::ILLEGAL_PARAMETER,
             _ => A::DECODE_ERROR,
         },
@@ -55,7 +58,8 @@ fn alert_for_misbehaviour(misbehaviour: &Misbehaviour) -> AlertDescription {
         M::RecordOverflow => A::RECORD_OVERFLOW,
         M::BadRecordHeader | M::OldVersionAfterEarlyData => A::PROTOCOL_VERSION,
         M::InappropriateFallback => A::INAPPROPRIATE_FALLBACK,
-        M::BadAlert => A::DECODE_ERROR,
+        M::BadAlert | M::WarningAlert(_) => A::DECODE_ERROR,
+        M::BadAlertLevel(_) => A::ILLEGAL_PARAMETER,
         M::UnsolicitedExtension(_) => A::UNSUPPORTED_EXTENSION,
         M::MissingExtension(_) => A::MISSING_EXTENSION,
         M::BadSignature(_) | M::BadFinished | M::BadBinder => A::DECRYPT_ERROR,
@@ -77,8 +81,8 @@ fn alert_for_certificate(error: &CertificateError) -> AlertDescription {
         CertificateError::Expired { .. } | CertificateError::NotYetValid { .. } => A::CERTIFICATE_EXPIRED,
         CertificateError::UnknownIssuer | CertificateError::CaUsedAsEndEntity => A::UNKNOWN_CA,
         CertificateError::Revoked => A::CERTIFICATE_REVOKED,
-        CertificateError::BadEncoding(_)
-        | CertificateError::NotValidForName { .. }
+        CertificateError::BadEncoding(_) => A::DECODE_ERROR,
+        CertificateError::NotValidForName { .. }
         | CertificateError::BadSignature
         | CertificateError::ConstraintViolated(_)
         | CertificateError::ChainTooLong => A::BAD_CERTIFICATE,
@@ -87,5 +91,6 @@ fn alert_for_certificate(error: &CertificateError) -> AlertDescription {
         }
         CertificateError::RevocationUnknown(_) => A::CERTIFICATE_UNKNOWN,
         CertificateError::Policy(_) => A::ACCESS_DENIED,
+        CertificateError::PolicyWithAlert(_, alert) => *alert,
     }
 }

@@ -41,6 +41,7 @@ pub(super) async fn choose_server_certificate(
             .certificate_authorities
             .as_deref()
             .unwrap_or_default(),
+        certificate_types: &[],
         client_hello: Some(hello),
     };
     let context = Arc::clone(&peer.context);
@@ -63,6 +64,7 @@ pub(super) async fn choose_client_certificate(
     config: &ClientSettings,
     schemes: &[SignatureScheme],
     authorities: &[Vec<u8>],
+    certificate_types: &[u8],
 ) -> Result<Option<Chosen>, Error> {
     let Some(resolver) = &config.resolver else {
         return Ok(None);
@@ -71,6 +73,7 @@ pub(super) async fn choose_client_certificate(
         server_name: None,
         schemes,
         authorities,
+        certificate_types,
         client_hello: None,
     };
     let context = Arc::clone(&peer.context);

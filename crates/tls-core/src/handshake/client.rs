@@ -226,6 +226,7 @@ fn send_client_hello(
         extensions,
         raw: Vec::new(),
     };
+    peer.output.set_max_fragment(common.max_fragment);
     // Some servers refuse a first record that says TLS 1.2 (section 5.1).
     peer.output.set_legacy_version(ProtocolVersion::TLS10);
     let (mut psk, mut session12) = (None, None);
@@ -269,6 +270,10 @@ fn send_client_hello(
     if offers13 {
         peer.input.set_change_cipher_spec(ChangeCipherSpec::Drop);
     }
+    peer.input
+        .set_max_certificate_message(common.max_certificate_message);
+    peer.input
+        .set_hello_requests_fatal(config.hello_requests_are_fatal);
     // A TLS 1.2 server may warn before its ServerHello that it does not know the name (RFC 6066 section 3).
     peer.input.set_may_be_tls12(offers12);
     Ok(Box::new(Offer {

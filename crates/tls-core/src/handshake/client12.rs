@@ -90,6 +90,7 @@ async fn resume(
         cipher_suite: suite.id,
         group: None,
         signature_scheme: None,
+        peer_signature_scheme: None,
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: true,
@@ -123,6 +124,7 @@ async fn full_handshake(
         read_server_key_exchange(peer, config, offer, hello, &chain, suite).await?;
     let request = read_certificate_request(peer).await?;
     peer.read::<ServerHelloDone>().await?;
+    peer.input.end_of_flight_or_hello_request()?;
 
     let certified = match &request {
         Some(request) => send_certificate(peer, config, request).await?,
@@ -142,6 +144,7 @@ async fn full_handshake(
         cipher_suite: suite.id,
         group: Some(params.group),
         signature_scheme: Some(scheme),
+        peer_signature_scheme: Some(scheme),
         alpn: hello.extensions.alpn.clone(),
         server_name: offer.hello.extensions.server_name.take(),
         resumed: false,
@@ -264,7 +267,14 @@ async fn send_certificate(
     let schemes: Vec<_> = schemes
         .filter(|scheme| !algorithms_for_tls12(*scheme).is_empty() && is_accepted(request, *scheme))
         .collect();
-    let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
+    let chosen = choose_client_certificate(
+        peer,
+        config,
+        &schemes,
+        &request.certificate_authorities,
+        &request.certificate_types,
+    )
+    .await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
     CertificateRef { chain }.encode_message(&mut message);

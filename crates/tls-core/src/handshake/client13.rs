@@ -89,6 +89,7 @@ pub(super) async fn finish(
         cipher_suite: suite.id,
         group: Some(keys.group),
         signature_scheme: server.scheme,
+        peer_signature_scheme: server.scheme,
         alpn,
         server_name: offer.hello.extensions.server_name.take(),
         resumed: server.scheme.is_none(),
@@ -285,7 +286,8 @@ async fn send_certificate(
     request: &CertificateRequest,
 ) -> Result<(), Error> {
     let schemes = schemes_for_handshake(&request.signature_algorithms);
-    let chosen = choose_client_certificate(peer, config, &schemes, &request.certificate_authorities).await?;
+    let chosen =
+        choose_client_certificate(peer, config, &schemes, &request.certificate_authorities, &[]).await?;
     let chain: &[CertificateDer<'_>] = chosen.as_ref().map_or(&[], |(certified, _)| certified.chain());
     let mut message = Vec::new();
     CertificateRef {

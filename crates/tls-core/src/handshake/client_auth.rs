@@ -16,7 +16,7 @@ use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::extensions::{Place, check_placement};
 use crate::messages::tls12::certificate::Certificate as Certificate12;
 use crate::peer::Peer;
-use crate::registry::ProtocolVersion;
+use crate::registry::{ProtocolVersion, SignatureScheme};
 use crate::session::{RequestId, SessionState};
 use crate::verify::verify_signature;
 
@@ -24,6 +24,8 @@ use crate::verify::verify_signature;
 pub(super) struct ClientIdentity {
     chain: Option<Arc<PeerChain>>,
     authenticated: Authenticated,
+    /// What it signed this handshake with.
+    scheme: Option<SignatureScheme>,
     /// By what it was asked, in this handshake or the one that a session comes from.
     pub(super) asked_by: Option<RequestId>,
     /// When that handshake was, in milliseconds since 1970.
@@ -35,6 +37,7 @@ impl ClientIdentity {
         Self {
             chain: None,
             authenticated: Authenticated::Anonymous,
+            scheme: None,
             asked_by,
             authenticated_at,
         }
@@ -43,6 +46,11 @@ impl ClientIdentity {
     /// What it presented, and proved to have the key of.
     pub(super) fn chain(&self) -> Option<Arc<PeerChain>> {
         self.chain.clone()
+    }
+
+    /// What it signed this handshake with; `None` for a session, and where it presented nothing.
+    pub(super) fn scheme(&self) -> Option<SignatureScheme> {
+        self.scheme
     }
 
     /// The proof.
@@ -116,6 +124,7 @@ pub(super) async fn read_client13(
     Ok(ClientIdentity {
         chain: Some(chain),
         authenticated: Authenticated::ByCertificate((trusted, signed)),
+        scheme: Some(message.scheme),
         asked_by: Some(auth.request_id),
         authenticated_at: config.common.clock.now_ms(),
     })
@@ -180,6 +189,7 @@ pub(super) async fn read_certificate_verify12(
     Ok(ClientIdentity {
         chain: Some(chain),
         authenticated: Authenticated::ByCertificate((trusted, signed)),
+        scheme: Some(message.scheme),
         asked_by,
         authenticated_at: now,
     })
@@ -238,6 +248,7 @@ pub(super) async fn identity_of_session(
     Some(ClientIdentity {
         chain: claim.chain,
         authenticated: Authenticated::BySession(trusted),
+        scheme: None,
         asked_by: claim.asked_by,
         authenticated_at: claim.authenticated_at,
     })

@@ -395,7 +395,10 @@ mod tests {
     use crate::messages::decode_message;
     use crate::messages::server_hello::ServerHelloMessage;
     use crate::messages::short_bytes::SessionId;
-    use crate::{CertifiedKey, ClientConfig, Driver, NoSessions, ServerConfigBuilder};
+    use crate::{
+        Answer, CertifiedKey, ClientConfig, ClientSessionCache, ConnectionContext, Driver, HookError,
+        NoSessions, RotatingTicketKeys, ServerConfigBuilder,
+    };
 
     fn server() -> ServerConfigBuilder {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
@@ -520,5 +523,71 @@ mod tests {
         assert_eq!(selected(&[bad, bad, bad, good, bad]), Some(3));
         assert_eq!(selected(&[bad, bad, bad, bad, good]), None);
         assert_eq!(selected(&[bad]), None);
+    }
+
+    #[derive(Debug)]
+    struct Holds(Option<ClientSession>);
+
+    impl ClientSessionCache for Holds {
+        fn take<'a>(
+            &'a self,
+            _: &'a SessionKey,
+            _: &'a ConnectionContext,
+        ) -> Answer<'a, Result<Option<ClientSession>, HookError>> {
+            Answer::Now(Ok(self.0.clone()))
+        }
+
+        fn put<'a>(
+            &'a self,
+            _: &'a SessionKey,
+            _: ClientSession,
+            _: &'a ConnectionContext,
+        ) -> Answer<'a, Result<(), HookError>> {
+            Answer::Now(Ok(()))
+        }
+
+        fn remove<'a>(
+            &'a self,
+            _: &'a SessionKey,
+            _: &'a ConnectionContext,
+        ) -> Answer<'a, Result<(), HookError>> {
+            Answer::Now(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_name_is_acknowledged_unless_ignored_or_resumed() {
+        // Its signatures all have the same length.
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let key = CertifiedKey::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let keys = Arc::new(RotatingTicketKeys::new());
+        let server = || {
+            ServerConfig::builder()
+                .certificate(key.clone())
+                .ticket_keys(keys.clone())
+        };
+        let says = server().build().unwrap();
+        let is_silent = server().ignore_server_name().build().unwrap();
+        let (_, session) = session(&says);
+        let flight = |server: &ServerConfig, session: Option<&ClientSession>| {
+            let client = ClientConfig::builder()
+                .dangerously_accept_any_certificate()
+                .session_cache(Arc::new(Holds(session.cloned())))
+                .build()
+                .unwrap();
+            let mut ours = Driver::client(&client, "localhost".try_into().unwrap());
+            let mut theirs = Driver::server(server);
+            ours.advance().unwrap();
+            theirs.receive(&ours.transmit());
+            theirs.advance().unwrap();
+            theirs.transmit().len()
+        };
+        let [full, silent] = [&says, &is_silent].map(|server| flight(server, None));
+        assert_eq!(full, silent + 4, "an empty extension");
+        let [resumed, silent] = [&says, &is_silent].map(|server| flight(server, Some(&session)));
+        assert!(resumed + 300 < full, "without a certificate");
+        assert_eq!(resumed, silent);
     }
 }

@@ -52,6 +52,9 @@ async fn handshake(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<Connect
     let selected = select_config(peer, config, &hello).await?;
     let config = &selected.as_ref().unwrap_or(config).0;
     peer.output.set_padding(config.common.padding);
+    peer.output.set_max_fragment(config.common.max_fragment);
+    peer.input
+        .set_max_certificate_message(config.common.max_certificate_message);
     match choose_version(&hello, &config.common)? {
         ProtocolVersion::TLS13 => {
             let responded = server13::respond(peer, hello, config, false).await?;
@@ -66,6 +69,9 @@ async fn handshake_early(peer: &mut Peer<'_>, config: &ServerConfig) -> Result<E
     let selected = select_config(peer, config, &hello).await?;
     let config = selected.as_ref().unwrap_or(config);
     peer.output.set_padding(config.0.common.padding);
+    peer.output.set_max_fragment(config.0.common.max_fragment);
+    peer.input
+        .set_max_certificate_message(config.0.common.max_certificate_message);
     match choose_version(&hello, &config.0.common)? {
         ProtocolVersion::TLS13 => {
             let responded = server13::respond(peer, hello, &config.0, true).await?;

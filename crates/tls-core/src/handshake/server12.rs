@@ -66,6 +66,7 @@ async fn resume(
         alpn: alpn.as_deref(),
         certified: None,
         ticket: renews_ticket,
+        acknowledges_server_name: false,
     };
     let server_random = send_server_hello(peer, hello, &about, &config.common)?;
     let randoms = Randoms {
@@ -83,6 +84,7 @@ async fn resume(
         cipher_suite: suite.id,
         group: None,
         signature_scheme: None,
+        peer_signature_scheme: None,
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         resumed: true,
@@ -138,6 +140,7 @@ async fn full_handshake(
         alpn: alpn.as_deref(),
         certified: Some(&certified),
         ticket: matches!(promise, Promise::Ticket),
+        acknowledges_server_name: config.acknowledges_server_name,
     };
     let server_random = send_server_hello(peer, hello, &about, &config.common)?;
     send_certificate(peer, hello, &certified)?;
@@ -158,6 +161,7 @@ async fn full_handshake(
         cipher_suite: suite.id,
         group: Some(group),
         signature_scheme: Some(scheme),
+        peer_signature_scheme: identity.scheme(),
         alpn,
         server_name: hello.server_name().map(str::to_owned),
         resumed: false,
@@ -275,6 +279,8 @@ struct HelloParts<'a> {
     certified: Option<&'a CertifiedKey>,
     /// Whether a NewSessionTicket will follow.
     ticket: bool,
+    /// Not where a session is resumed (RFC 6066 section 3).
+    acknowledges_server_name: bool,
 }
 
 /// ServerHello (RFC 5246 7.4.1.3); returns its random.
@@ -302,7 +308,7 @@ fn send_server_hello(
         session_id: about.session_id,
         cipher_suite: about.suite.id,
         extensions: ServerExtensions {
-            server_name: hello.server_name().is_some(),
+            server_name: hello.server_name().is_some() && about.acknowledges_server_name,
             status_request: theirs.status_request
                 && certified.is_some_and(|chain| chain.ocsp_response().is_some()),
             session_ticket: about.ticket,

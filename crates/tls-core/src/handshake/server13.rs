@@ -103,7 +103,15 @@ pub(super) async fn respond(
     };
     let keys = send_server_hello(peer, &hello, choice, &config.common)?;
     let tickets_wanted = psk13::tickets_wanted(&hello, was_resumed, config);
-    send_encrypted_extensions(peer, &hello, alpn.as_deref(), early.is_some(), tickets_wanted)?;
+    send_encrypted_extensions(
+        peer,
+        &hello,
+        alpn.as_deref(),
+        early.is_some(),
+        tickets_wanted,
+        // Not where a session is resumed (RFC 6066 section 3).
+        config.acknowledges_server_name && !was_resumed,
+    )?;
     if let Some((certified, scheme)) = &chosen {
         send_certificate_request13(peer, config)?;
         send_certificate(peer, &hello, certified)?;
@@ -118,6 +126,7 @@ pub(super) async fn respond(
         cipher_suite: suite.id,
         group: Some(group),
         signature_scheme: chosen.map(|(_, scheme)| scheme),
+        peer_signature_scheme: None,
         resumed: was_resumed,
         alpn,
         server_name: hello.server_name().map(str::to_owned),
@@ -191,6 +200,7 @@ pub(super) async fn finish(
         None => read_client13(peer, config).await?,
     };
     negotiated.peer_chain = identity.chain();
+    negotiated.peer_signature_scheme = identity.scheme();
     let finished = keys.read_finished(peer).await?;
     peer.set_read_keys(suite, &secrets.client.key_and_iv(suite.key_len()))?;
     if tickets_wanted > 0 {
@@ -452,11 +462,12 @@ fn send_encrypted_extensions(
     alpn: Option<&[u8]>,
     early_data: bool,
     tickets: u8,
+    acknowledges_server_name: bool,
 ) -> Result<(), Error> {
     peer.send(&EncryptedExtensions {
         // A client that asks for tickets is told how many to expect (RFC 9149 section 3).
         ticket_request: hello.extensions.ticket_request.map(|_| tickets),
-        server_name: hello.server_name().is_some(),
+        server_name: hello.server_name().is_some() && acknowledges_server_name,
         alpn: alpn.map(<[u8]>::to_vec),
         early_data,
         ..EncryptedExtensions::default()

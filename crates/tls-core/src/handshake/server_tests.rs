@@ -249,7 +249,7 @@ fn whatever_else_comes_before_the_finished_is_refused() {
             ],
             A::UNEXPECTED_MESSAGE,
         ),
-        (&[Step::Plain(HANDSHAKE, &[20, 0, 0, 0])], A::UNEXPECTED_MESSAGE),
+        (&[Step::Plain(HANDSHAKE, &[20, 0, 0, 0])], A::BAD_RECORD_MAC),
         (&[Step::Plain(DATA, b"not sealed")], A::BAD_RECORD_MAC),
         (&[Step::Data(b"without Finished")], A::BAD_RECORD_MAC),
     ];

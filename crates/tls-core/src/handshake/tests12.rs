@@ -11,8 +11,11 @@ use crate::crypto::key_exchange::KeyExchange;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites;
 use crate::crypto::verification::algorithms_for_tls12;
-use crate::error::{CertificateError, Error, ErrorKind};
-use crate::hooks::{Answer, CertifiedKey, ConnectionContext, PeerVerified, PeerVerifier, VerifyRequest};
+use crate::error::{CertificateError, Error, ErrorKind, HookError};
+use crate::hooks::{
+    Answer, CertificateQuery, CertificateResolver, CertifiedKey, ConnectionContext, PeerVerified,
+    PeerVerifier, VerifyRequest,
+};
 use crate::key_schedule12::Randoms;
 use crate::messages::certificate_verify::CertificateVerify;
 use crate::messages::client_hello::ClientHello;
@@ -24,7 +27,7 @@ use crate::messages::tls12::client_key_exchange::ClientKeyExchange;
 use crate::messages::tls12::server_hello_done::ServerHelloDone;
 use crate::messages::tls12::server_key_exchange::{EcdhParams, ServerKeyExchange};
 use crate::peer::Peer;
-use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::registry::{CipherSuite, ContentType, NamedGroup, ProtocolVersion, SignatureScheme};
 use crate::verify::verify_signature;
 
 type A = AlertDescription;
@@ -50,6 +53,8 @@ struct Script {
     request: Option<CertificateRequest>,
     /// A message right before the change_cipher_spec.
     last_word: &'static [u8],
+    /// Follows the ServerHelloDone in its record.
+    after_done: &'static [u8],
     /// A Finished with these bytes instead of the good one.
     finished: Option<&'static [u8]>,
 }
@@ -71,6 +76,7 @@ impl Script {
             signs_something_else: false,
             request: None,
             last_word: &[],
+            after_done: &[],
             finished: None,
         }
     }
@@ -126,6 +132,7 @@ async fn follow(peer: &mut Peer<'_>, script: &Script) -> Result<Option<usize>, E
         peer.send(request)?;
     }
     peer.send(&ServerHelloDone)?;
+    peer.output.queue(ContentType::HANDSHAKE, script.after_done)?;
 
     let certificates = match script.request {
         Some(_) => Some(peer.read::<Certificate>().await?.chain),
@@ -294,11 +301,26 @@ fn wrong_certificates_are_refused() {
     };
     let leaf = certified().chain()[0].to_vec();
     refused(0, &with(&[]), A::DECODE_ERROR);
-    refused(1, &with(&[&[0x30, 0]]), A::BAD_CERTIFICATE);
+    refused(1, &with(&[&[0x30, 0]]), A::DECODE_ERROR);
     refused(2, &with(&[&[]]), A::DECODE_ERROR);
     // Another leaf than the one whose key signs.
     refused(3, &with(&[&leaf]), A::DECRYPT_ERROR);
     refused(4, &with(&vec![&leaf[..]; 40]), A::BAD_CERTIFICATE);
+}
+
+#[test]
+fn nothing_may_follow_the_server_hello_done_before_the_client_has_answered() {
+    let with = |after_done| Script {
+        after_done,
+        ..Script::good()
+    };
+    // The beginning of a NewSessionTicket.
+    refused(0, &with(&[4, 0, 0]), A::UNEXPECTED_MESSAGE);
+    // A HelloRequest may come at any time, for those who bear it.
+    let hello_request = with(&[0, 0, 0, 0]);
+    accepted(client(), &hello_request);
+    let (strict, _) = run_with(client().end_on_hello_request(), &hello_request);
+    assert_eq!(strict.err().unwrap().alert(), Some(A::NO_RENEGOTIATION));
 }
 
 /// Notes what the verifier is shown.
@@ -373,6 +395,29 @@ fn a_client_answers_a_request_with_its_certificate_or_with_an_empty_one() {
     other.extensions.extended_main_secret = false;
     let allowing = with().allow_missing_extended_main_secret();
     assert_eq!(accepted(allowing, &other).1, Some(1));
+}
+
+/// Notes the kinds of certificate that it is told.
+#[derive(Debug, Default)]
+struct Resolver(Mutex<Vec<u8>>);
+
+impl CertificateResolver for Resolver {
+    fn resolve<'a>(
+        &'a self,
+        query: &'a CertificateQuery<'a>,
+        _: &'a ConnectionContext,
+    ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
+        *self.0.lock().unwrap() = query.certificate_types.to_vec();
+        Answer::Now(Ok(None))
+    }
+}
+
+#[test]
+fn a_resolver_is_told_the_kinds_of_certificate_that_the_server_accepts() {
+    let resolver = Arc::new(Resolver::default());
+    let script = Script::asking(&[RSA_SIGN, 99, ECDSA_SIGN], &[P256]);
+    accepted(client().certificate_resolver(resolver.clone()), &script);
+    assert_eq!(*resolver.0.lock().unwrap(), [RSA_SIGN, 99, ECDSA_SIGN]);
 }
 
 #[test]

@@ -152,6 +152,9 @@ pub struct CertificateQuery<'a> {
     pub schemes: &'a [SignatureScheme],
     /// Distinguished names (DER) of the authorities the peer trusts; empty where it did not say (section 4.2.4).
     pub authorities: &'a [Vec<u8>],
+    /// The kinds of certificate that a server of TLS 1.2 accepts, as it names them (RFC 5246 7.4.4: 1 is RSA, 64
+    /// ECDSA). The schemes are those of these kinds already. Empty on a server, and in TLS 1.3.
+    pub certificate_types: &'a [u8],
     /// The whole ClientHello; `None` on a client.
     pub client_hello: Option<&'a ClientHello>,
 }

@@ -183,6 +183,8 @@ mod tests {
     use super::super::pre_shared_key::{OfferedPsks, PskIdentity};
     use super::super::testing::{check_body, check_message, hex};
     use super::*;
+    use crate::alert::AlertDescription;
+    use crate::error::Error;
     use crate::messages::{decode_message, encode_message};
 
     /// RFC 8448 section 3, without the header.
@@ -351,6 +353,13 @@ mod tests {
     fn a_duplicate_extension_is_refused_unknown_ones_too() {
         assert_eq!(problem("0017 0000 0017 0000"), Problem::Duplicate);
         assert_eq!(problem("1234 0000 0017 0000 1234 0001 00"), Problem::Duplicate);
+        let alert = |block| Error::from(with_block(block).unwrap_err()).alert();
+        assert_eq!(
+            alert("0017 0000 0017 0000"),
+            Some(AlertDescription::ILLEGAL_PARAMETER)
+        );
+        // What is not known cannot be illegal.
+        assert_eq!(alert("1234 0000 1234 0000"), Some(AlertDescription::DECODE_ERROR));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::Misbehaviour;
 use crate::registry::{ExtensionType, HandshakeType};
-use crate::wire::{BadBytes, Prefixed16, Problem, Put, Reader};
+use crate::wire::{BadBytes, Prefixed16, Problem, Put, Reader, UNKNOWN_EXTENSION};
 
 /// Up to this many entries are compared with each other; the entries of a longer list are sorted, so that a peer
 /// cannot make us do quadratic work.
@@ -19,7 +19,7 @@ pub(super) fn read_extensions(
     let mut types = Vec::with_capacity((block.remaining() / 8).min(24));
     while !block.is_empty() {
         let extension = ExtensionType(block.u16("extension_type")?);
-        let name = extension.name().unwrap_or("extension_data");
+        let name = extension.name().unwrap_or(UNKNOWN_EXTENSION);
         let mut body = block.vec16(name)?;
         if types.len() < FEW && types.contains(&extension) {
             return Err(body.error(name, Problem::Duplicate));

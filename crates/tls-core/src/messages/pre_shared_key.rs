@@ -6,9 +6,6 @@ use crate::wire::{BadBytes, Prefixed8, Prefixed16, Problem, Put, Reader};
 /// and each that we look at may cost a decryption.
 pub(crate) const MAX_IDENTITIES: usize = 8;
 
-/// The least length of a binder in bytes (section 4.2.11).
-const MIN_BINDER_LEN: usize = 32;
-
 /// A key the client knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PskIdentity {
@@ -87,10 +84,9 @@ impl OfferedPsks {
         let mut binders = Vec::new();
         let mut bound = 0usize;
         while !list.is_empty() {
-            let mut binder = list.vec8("PskBinderEntry")?;
-            if binder.remaining() < MIN_BINDER_LEN {
-                return Err(binder.error("PskBinderEntry", Problem::LengthOutOfBounds));
-            }
+            let mut binder = list.vec8("PskBinderEntry")?.not_empty("PskBinderEntry")?;
+            // Not the least length of section 4.2.11 (32): one of a wrong length does not verify, and matters only where
+            // its key is taken.
             if bound < MAX_IDENTITIES {
                 binders.push(binder.rest().to_vec());
             }
@@ -164,9 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn empty_lists_and_short_binders_are_refused() {
+    fn empty_lists_and_empty_binders_are_refused_and_short_ones_are_left_to_verification() {
         assert_eq!(read(&psks(0, 1, 32)), Err(Problem::LengthOutOfBounds));
         assert_eq!(read(&psks(1, 0, 32)), Err(Problem::LengthOutOfBounds));
-        assert_eq!(read(&psks(1, 1, 31)), Err(Problem::LengthOutOfBounds));
+        assert_eq!(read(&psks(1, 1, 0)), Err(Problem::LengthOutOfBounds));
+        assert_eq!(read(&psks(1, 1, 31)).unwrap().binders[0].len(), 31);
     }
 }

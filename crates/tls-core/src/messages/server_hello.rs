@@ -5,6 +5,7 @@ use crate::wire::{BadBytes, Prefixed8, Prefixed16, Problem, Put, Reader};
 
 use super::Message;
 use super::alpn;
+use super::certificate::read_timestamps;
 use super::client_hello::read_session_id;
 use super::extensions::{PointFormats, extension, flag, read_extensions, read_record_size_limit};
 use super::key_share::KeyShareEntry;
@@ -134,17 +135,24 @@ impl Message for ServerHelloMessage {
         let random = body.array("random")?;
         let session_id = read_session_id(body, "legacy_session_id_echo")?;
         let cipher_suite = CipherSuite(body.u16("cipher_suite")?);
-        // Nobody offers another method than null, and TLS 1.3 allows no other.
         let method = body.clone();
-        if body.u8("legacy_compression_method")? != 0 {
-            return Err(method.error("legacy_compression_method", Problem::IllegalValue));
-        }
+        let is_compressed = body.u8("legacy_compression_method")? != 0;
         // A server of TLS 1.2 may send no block at all (RFC 5246 7.4.1.3).
         let block = if body.is_empty() {
             body.clone()
         } else {
             body.vec16("extensions")?
         };
+        if is_compressed {
+            // A choice that was not offered in TLS 1.2; in TLS 1.3 the byte is 0 and means nothing.
+            let is_tls13 = random == HELLO_RETRY_REQUEST_RANDOM
+                || ServerExtensions::read(block).is_ok_and(|read| read.supported_version.is_some());
+            let problem = match is_tls13 {
+                true => Problem::NotConstant,
+                false => Problem::IllegalValue,
+            };
+            return Err(method.error("legacy_compression_method", problem));
+        }
         if random != HELLO_RETRY_REQUEST_RANDOM {
             let extensions = ServerExtensions::read(block)?;
             return Ok(Self::Hello(ServerHello {
@@ -261,7 +269,7 @@ impl ServerExtensions {
                 E::EC_POINT_FORMATS => all.ec_point_formats = Some(PointFormats::read(body)?),
                 E::ALPN => all.alpn = Some(alpn::read_selected(body)?),
                 E::SIGNED_CERTIFICATE_TIMESTAMP => {
-                    all.signed_certificate_timestamp = Some(body.rest().to_vec());
+                    all.signed_certificate_timestamp = Some(read_timestamps(body)?);
                 }
                 E::RECORD_SIZE_LIMIT => all.record_size_limit = Some(read_record_size_limit(body)?),
                 _ => drop(body.rest()),
@@ -407,14 +415,25 @@ mod tests {
     }
 
     #[test]
-    fn a_compression_method_is_illegal() {
-        let mut body = hex(TRACE);
-        body[37] = 1;
-        let error = decode_message::<ServerHelloMessage>(&body).unwrap_err();
-        assert_eq!(
-            (error.field, error.offset, error.problem),
-            ("legacy_compression_method", 37, Problem::IllegalValue)
-        );
+    fn a_compression_method_is_illegal_in_tls12_and_no_such_thing_in_tls13() {
+        let mut retry_body = Vec::new();
+        ServerHelloMessage::from(retry()).encode(&mut retry_body);
+        let retry_at = 37 + retry().session_id.len();
+        let mut of_tls12 = Vec::new();
+        ServerHelloMessage::from(hello(ServerExtensions::default())).encode(&mut of_tls12);
+        for (mut body, at, problem) in [
+            (hex(TRACE), 37, Problem::NotConstant),
+            (retry_body, retry_at, Problem::NotConstant),
+            (of_tls12, 69, Problem::IllegalValue),
+        ] {
+            assert_eq!(body[at], 0);
+            body[at] = 1;
+            let error = decode_message::<ServerHelloMessage>(&body).unwrap_err();
+            assert_eq!(
+                (error.field, error.offset, error.problem),
+                ("legacy_compression_method", at, problem)
+            );
+        }
     }
 
     #[test]
@@ -432,6 +451,25 @@ mod tests {
         ));
         assert_eq!(read("002c 0002 0000"), Err(Problem::LengthOutOfBounds));
         assert_eq!(read("002b 0002 0304 002b 0002 0304"), Err(Problem::Duplicate));
+    }
+
+    #[test]
+    fn timestamps_are_a_list_that_is_not_empty_nor_has_empty_ones() {
+        let read = |list: &[u8]| {
+            let extensions = ServerExtensions {
+                signed_certificate_timestamp: Some(list.to_vec()),
+                ..ServerExtensions::default()
+            };
+            let mut body = Vec::new();
+            ServerHelloMessage::from(hello(extensions)).encode(&mut body);
+            decode_message::<ServerHelloMessage>(&body).map_err(|bad| (bad.field, bad.problem))
+        };
+        assert!(read(&[0, 3, 0, 1, 9]).is_ok());
+        let empty = Problem::LengthOutOfBounds;
+        assert_eq!(read(&[0, 0]), Err(("sct_list", empty)));
+        assert_eq!(read(&[0, 2, 0, 0]), Err(("SerializedSCT", empty)));
+        let name = ExtensionType::SIGNED_CERTIFICATE_TIMESTAMP.name().unwrap();
+        assert_eq!(read(&[0, 3, 0, 1, 9, 9]), Err((name, Problem::TrailingBytes)));
     }
 
     #[test]

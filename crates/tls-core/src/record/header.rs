@@ -23,7 +23,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads a header of a record whose body has at most `max_body` bytes. The minor version is ignored as the RFC
-    /// demands, unless `version` is known, which is done in TLS 1.2 only; another major version is not TLS.
+    /// demands, unless it has to be `version`: in TLS 1.2, and where TLS 1.3 protects; another major version is not TLS.
     #[inline]
     pub(super) fn parse(
         bytes: [u8; HEADER_LEN],

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::buffer::{Buffer, LARGE, SMALL};
 use super::header::{HEADER_LEN, Header, looks_like_tls};
-use super::join::{Joiner, message_header};
+use super::join::{Joiner, MAX_CERTIFICATE_MESSAGE, message_header};
 use super::protect::ReadProtection;
 use super::protect12::Read12;
 use crate::alert::{Alert, AlertDescription, AlertLevel};
@@ -51,8 +51,8 @@ pub(crate) struct Input {
     application_data: bool,
     /// The version is TLS 1.2, or may still become it: warnings are not fatal.
     may_be_tls12: bool,
-    /// What all records must say, once it is TLS 1.2.
-    version: Option<ProtocolVersion>,
+    /// The version is TLS 1.2, and all records must say so.
+    is_tls12: bool,
     /// The last read filled all space offered to it: the peer has more.
     hungry: bool,
     /// Bytes offered by the last call of `space`.
@@ -62,6 +62,10 @@ pub(crate) struct Input {
     empty_records: u8,
     warnings: u8,
     requests: u8,
+    /// A server that asks for another handshake ends the connection.
+    hello_requests_are_fatal: bool,
+    /// Bytes that the body of a certificate message may have.
+    max_certificate_message: u32,
 }
 
 /// What [`Input::next`] found.
@@ -128,13 +132,15 @@ impl Input {
             plaintext_alerts: false,
             application_data: false,
             may_be_tls12: false,
-            version: None,
+            is_tls12: false,
             hungry: false,
             offered: 0,
             skip_early_data: None,
             empty_records: 0,
             warnings: 0,
             requests: 0,
+            hello_requests_are_fatal: false,
+            max_certificate_message: MAX_CERTIFICATE_MESSAGE,
         }
     }
 
@@ -251,7 +257,7 @@ impl Input {
 
     /// The version is TLS 1.2: from here on records must say so (RFC 5246 6.2.1), and warnings are not fatal.
     pub(crate) fn set_tls12(&mut self) {
-        self.version = Some(ProtocolVersion::TLS12);
+        self.is_tls12 = true;
         self.may_be_tls12 = true;
     }
 
@@ -276,6 +282,14 @@ impl Input {
             Err(Misbehaviour::HandshakeDataAcrossKeyChange.into())
         } else {
             Ok(())
+        }
+    }
+
+    /// The same where the peer must wait for us in TLS 1.2, but for a HelloRequest, which may come at any time.
+    pub(crate) fn end_of_flight_or_hello_request(&self) -> Result<(), Error> {
+        match self.buffer.range(self.held.clone()).first() {
+            Some(&first) if first == HandshakeType::HELLO_REQUEST.0 => Ok(()),
+            _ => self.end_of_flight(),
         }
     }
 
@@ -305,6 +319,20 @@ impl Input {
     /// Counts a KeyUpdate, and refuses too many in a row.
     pub(crate) fn count_key_update(&mut self) -> Result<(), Error> {
         count(&mut self.requests, MAX_REQUESTS, "KeyUpdates")
+    }
+
+    /// Bytes that a Certificate of the peer may have.
+    pub(crate) fn set_max_certificate_message(&mut self, bytes: u32) {
+        self.max_certificate_message = bytes;
+    }
+
+    /// Whether a HelloRequest ends the connection.
+    pub(crate) const fn are_hello_requests_fatal(&self) -> bool {
+        self.hello_requests_are_fatal
+    }
+
+    pub(crate) fn set_hello_requests_fatal(&mut self, fatal: bool) {
+        self.hello_requests_are_fatal = fatal;
     }
 
     /// Counts a HelloRequest, and refuses too many in a row.
@@ -375,7 +403,7 @@ impl Input {
             return Err(Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE).into());
         }
         if self.joiner.is_empty()
-            && let Some((message, length)) = message_header(bytes)?
+            && let Some((message, length)) = message_header(bytes, self.max_certificate_message)?
             && length <= bytes.len()
         {
             let end = self.held.start + length;
@@ -383,7 +411,7 @@ impl Input {
             self.held.start = end;
             return Ok(Some(message));
         }
-        let (taken, message) = self.joiner.push(bytes)?;
+        let (taken, message) = self.joiner.push(bytes, self.max_certificate_message)?;
         self.held.start += taken;
         if message.is_some() {
             self.message = MessageAt::Joiner;
@@ -404,7 +432,11 @@ impl Input {
         let Some(&header_bytes) = raw.first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
-        let header = Header::parse(header_bytes, self.protection.max_body(), self.version)?;
+        // What TLS 1.3 protects says TLS 1.2 too (section 5.2); only before may the version be anything.
+        let is_protected13 =
+            self.protection.is_tls13() && header_bytes.first() == Some(&ContentType::APPLICATION_DATA.0);
+        let version = (self.is_tls12 || is_protected13).then_some(ProtocolVersion::TLS12);
+        let header = Header::parse(header_bytes, self.protection.max_body(), version)?;
         self.identified = true;
         if raw.len() - HEADER_LEN < header.length {
             return Ok(None);
@@ -433,6 +465,10 @@ impl Input {
         let plaintext_is_due = self.protection.is_plaintext();
         let early_alert =
             content_type == ContentType::ALERT && self.plaintext_alerts && self.protection.is_fresh();
+        if !plaintext_is_due && content_type == ContentType::HANDSHAKE {
+            // A message that should have been protected: what was not cannot be opened.
+            return Err(Misbehaviour::BadRecordMac.into());
+        }
         if !plaintext_is_due && !early_alert || content_type == ContentType::APPLICATION_DATA {
             return Err(Misbehaviour::UnexpectedRecord(content_type).into());
         }
@@ -536,13 +572,17 @@ impl Input {
         }
     }
 
-    /// Closes, errors, and warnings that mean nothing (section 6). The level is ignored but in TLS 1.2.
+    /// Closes, errors, and warnings that mean nothing. In TLS 1.3 there are none but close_notify and user_canceled: all
+    /// else is fatal, whatever it calls itself (section 6).
     fn look_at_alert(&mut self) -> Result<Option<Incoming>, Error> {
         let content = self.buffer.range(self.held.clone());
         if content.is_empty() {
             return Err(Misbehaviour::EmptyRecord.into());
         }
-        let alert = Alert::from_bytes(content).ok_or(Misbehaviour::BadAlert)?;
+        let alert = Alert::from_bytes(content).ok_or(match content {
+            [level, _] => Misbehaviour::BadAlertLevel(*level),
+            _ => Misbehaviour::BadAlert,
+        })?;
         self.held = 0..0;
         match alert.description {
             AlertDescription::CLOSE_NOTIFY => Ok(Some(Incoming::CloseNotify)),
@@ -553,6 +593,9 @@ impl Input {
                 self.not_interleaved(ContentType::ALERT)?;
                 count(&mut self.warnings, MAX_WARNINGS, "warning alerts")?;
                 Ok(None)
+            }
+            description if alert.level == AlertLevel::Warning => {
+                Err(Misbehaviour::WarningAlert(description).into())
             }
             description => Err(Error::new(ErrorKind::AlertReceived(description))),
         }

@@ -12,7 +12,7 @@ pub(crate) const MESSAGE_HEADER_LEN: usize = 4;
 const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
 
 /// Longest body of a certificate message: ten large certificates and their OCSP responses.
-const MAX_CERTIFICATE_MESSAGE: usize = 128 * 1024;
+pub(crate) const MAX_CERTIFICATE_MESSAGE: u32 = 128 * 1024;
 
 /// Longest body of a message of fixed or nearly fixed size: Finished (48), KeyUpdate (1), EndOfEarlyData,
 /// HelloRequest and ServerHelloDone (0).
@@ -38,13 +38,18 @@ impl Joiner {
         &self.bytes
     }
 
-    /// Adds bytes up to the end of the message, and returns how many were taken and the type, once it is whole.
-    pub(super) fn push(&mut self, fragment: &[u8]) -> Result<(usize, Option<HandshakeType>), Error> {
+    /// Adds bytes up to the end of the message, and returns how many were taken and the type, once it is whole. See
+    /// [`message_header`] for the limit.
+    pub(super) fn push(
+        &mut self,
+        fragment: &[u8],
+        max_certificate_message: u32,
+    ) -> Result<(usize, Option<HandshakeType>), Error> {
         let mut rest = fragment;
         if self.bytes.len() < MESSAGE_HEADER_LEN {
             self.take(&mut rest, MESSAGE_HEADER_LEN);
         }
-        let Some((message, length)) = message_header(&self.bytes)? else {
+        let Some((message, length)) = message_header(&self.bytes, max_certificate_message)? else {
             return Ok((fragment.len(), None));
         };
         self.take(&mut rest, length);
@@ -70,14 +75,17 @@ impl Joiner {
 
 /// Type and whole length, header included, of the message that begins here; `None` where not even the header is
 /// there. A length over the limit of its type is refused before any of it is stored.
-pub(super) fn message_header(bytes: &[u8]) -> Result<Option<(HandshakeType, usize)>, Error> {
+pub(super) fn message_header(
+    bytes: &[u8],
+    max_certificate_message: u32,
+) -> Result<Option<(HandshakeType, usize)>, Error> {
     let Some(&[message, high, middle, low]) = bytes.first_chunk::<MESSAGE_HEADER_LEN>() else {
         return Ok(None);
     };
     let message = HandshakeType(message);
     let size = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
     let limit = match message {
-        HandshakeType::CERTIFICATE => MAX_CERTIFICATE_MESSAGE,
+        HandshakeType::CERTIFICATE => usize::try_from(max_certificate_message).unwrap_or(usize::MAX),
         HandshakeType::FINISHED
         | HandshakeType::KEY_UPDATE
         | HandshakeType::END_OF_EARLY_DATA
@@ -104,7 +112,7 @@ mod tests {
             let mut whole = None;
             for fragment in message.chunks(size) {
                 assert_eq!(whole, None);
-                let (taken, now) = joiner.push(fragment).unwrap();
+                let (taken, now) = joiner.push(fragment, MAX_CERTIFICATE_MESSAGE).unwrap();
                 assert_eq!(taken, fragment.len());
                 whole = now;
             }
@@ -118,9 +126,11 @@ mod tests {
     #[test]
     fn bytes_after_the_message_are_left() {
         let mut joiner = Joiner::new();
-        assert_eq!(joiner.push(&[24]).unwrap(), (1, None));
+        assert_eq!(joiner.push(&[24], MAX_CERTIFICATE_MESSAGE).unwrap(), (1, None));
         assert_eq!(
-            joiner.push(&[0, 0, 1, 0, 24, 0]).unwrap(),
+            joiner
+                .push(&[0, 0, 1, 0, 24, 0], MAX_CERTIFICATE_MESSAGE)
+                .unwrap(),
             (4, Some(HandshakeType::KEY_UPDATE))
         );
         joiner.clear();
@@ -131,15 +141,15 @@ mod tests {
     fn a_message_over_the_limit_of_its_type_is_refused_by_its_header() {
         for (message, limit) in [
             (HandshakeType::CLIENT_HELLO, MAX_HANDSHAKE_MESSAGE),
-            (HandshakeType::CERTIFICATE, MAX_CERTIFICATE_MESSAGE),
+            (HandshakeType::CERTIFICATE, 70_000),
             (HandshakeType::FINISHED, MAX_SHORT_MESSAGE),
         ] {
             let header = |size: usize| {
                 let [_, a, b, c] = (size as u32).to_be_bytes();
                 [message.0, a, b, c]
             };
-            assert!(Joiner::new().push(&header(limit)).is_ok());
-            let error = Joiner::new().push(&header(limit + 1)).unwrap_err();
+            assert!(Joiner::new().push(&header(limit), 70_000).is_ok());
+            let error = Joiner::new().push(&header(limit + 1), 70_000).unwrap_err();
             let ErrorKind::Misbehaved(Misbehaviour::MessageTooLarge { size, .. }) = error.kind() else {
                 panic!("{error}")
             };

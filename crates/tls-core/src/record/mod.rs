@@ -20,6 +20,7 @@ mod tests12;
 #[cfg(test)]
 pub(crate) use buffer::pooled;
 pub(crate) use input::{ChangeCipherSpec, Incoming, Input};
+pub(crate) use join::MAX_CERTIFICATE_MESSAGE;
 pub(crate) use output::Output;
 pub use split::Padding;
 

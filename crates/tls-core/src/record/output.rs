@@ -48,7 +48,6 @@ impl Output {
     }
 
     /// Most bytes of content in one record, 1 to [`MAX_FRAGMENT`] (RFC 8449 and policies for small records).
-    #[cfg_attr(not(test), expect(dead_code, reason = "no policy for small records yet"))]
     pub(crate) fn set_max_fragment(&mut self, max_fragment: usize) {
         self.max_fragment = max_fragment.clamp(1, MAX_FRAGMENT);
     }

@@ -31,6 +31,12 @@ impl ReadProtection {
         matches!(self, Self::Plaintext)
     }
 
+    /// Whether records are opened as TLS 1.3 does.
+    #[inline]
+    pub(super) const fn is_tls13(&self) -> bool {
+        matches!(self, Self::Tls13 { .. })
+    }
+
     /// Whether a record of this type is to be opened: in TLS 1.3 only that which hides its type, in TLS 1.2 any.
     #[inline]
     pub(super) fn covers(&self, content_type: ContentType) -> bool {

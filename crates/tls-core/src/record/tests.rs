@@ -362,10 +362,15 @@ fn illegal_records_are_refused() {
 
 #[test]
 fn once_keys_are_set_plaintext_is_refused() {
-    for content_type in [20, 21, 22] {
+    let unexpected = |content_type| Misbehaviour::UnexpectedRecord(ContentType(content_type));
+    let cases = [
+        (20, unexpected(20)),
+        (21, unexpected(21)),
+        (22, Misbehaviour::BadRecordMac),
+    ];
+    for (content_type, expected) in cases {
         let mut input = input(AeadAlgorithm::Aes128Gcm);
         feed(&mut input, &plain(content_type, &[1, 0]));
-        let expected = Misbehaviour::UnexpectedRecord(ContentType(content_type));
         assert_eq!(misbehaviour(input.next().unwrap_err()), expected);
     }
     let mut input = input(AeadAlgorithm::Aes128Gcm);
@@ -379,6 +384,24 @@ fn once_keys_are_set_plaintext_is_refused() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn what_is_protected_says_tls12_and_nothing_else() {
+    for (minor, expected) in [
+        (1, None),
+        (4, None),
+        (3, Some(Incoming::ApplicationData { copied: 0 })),
+    ] {
+        let mut wire = sealed(&mut output(AeadAlgorithm::Aes128Gcm), b"data");
+        wire[2] = minor;
+        let mut input = input(AeadAlgorithm::Aes128Gcm);
+        feed(&mut input, &wire);
+        match (input.next(), expected) {
+            (Ok(incoming), Some(expected)) => assert_eq!(incoming, expected),
+            (incoming, _) => assert_eq!(misbehaviour(incoming.unwrap_err()), Misbehaviour::BadRecordHeader),
+        }
+    }
 }
 
 #[test]

@@ -310,7 +310,17 @@ fn warnings_are_passed_over_up_to_a_few_and_errors_are_not() {
     assert!(matches!(received(warning, true), Ok(Incoming::NeedMore)));
     assert!(matches!(
         received(warning, false),
+        Err(ErrorKind::Misbehaved(Misbehaviour::WarningAlert(
+            AlertDescription::UNRECOGNIZED_NAME
+        )))
+    ));
+    assert!(matches!(
+        received([2, 112], false),
         Err(ErrorKind::AlertReceived(AlertDescription::UNRECOGNIZED_NAME))
+    ));
+    assert!(matches!(
+        received([3, 112], true),
+        Err(ErrorKind::Misbehaved(Misbehaviour::BadAlertLevel(3)))
     ));
     assert!(matches!(
         received([2, 112], true),
