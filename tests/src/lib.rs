@@ -23,6 +23,8 @@ pub mod script;
 pub mod session;
 pub mod sides;
 pub mod source;
+#[cfg(debug_assertions)]
+pub mod transcript;
 pub mod versions;
 
 /// The README's examples, compiled.

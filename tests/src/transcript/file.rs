@@ -1,0 +1,177 @@
+//! The text of a recording: header, seeds, and the flows in hex below their decoded records.
+
+use std::fmt::Write as _;
+
+use tls_core::dangerous_recorded_crypto::TapeEntry;
+
+use super::decode::{Record, decode};
+use super::{Event, Recording, Secret, What, hex, unhex};
+
+/// Hex digits of a seed in one line.
+const SEED_LINE: usize = 96;
+
+impl Recording {
+    /// The text of the file. What is decoded in it is made of the bytes and the secrets alone.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for (key, value) in &self.header {
+            let _ = writeln!(text, "{key}: {value}");
+        }
+        for secret in &self.secrets {
+            let (random, bytes) = (hex(&secret.client_random), hex(&secret.secret));
+            let _ = writeln!(text, "secret: {} {random} {bytes}", secret.label);
+        }
+        for entry in &self.tape {
+            let _ = writeln!(text, "seed: {} {}", entry.operation, hex(&entry.input));
+            for line in hex(&entry.output).as_bytes().chunks(SEED_LINE) {
+                let _ = writeln!(text, "  {}", String::from_utf8_lossy(line));
+            }
+        }
+        for (number, events) in (1..).zip(&self.connections) {
+            let _ = writeln!(text, "\n=== connection {number}");
+            render_connection(&mut text, events, &decode(events, &self.secrets));
+        }
+        text
+    }
+
+    /// Reads what [`Self::render`] wrote. Comments are not looked at.
+    ///
+    /// # Errors
+    /// The line that is wrong, and why.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut recording = Self::default();
+        let mut from_client = None;
+        // Bytes of the event that are still to come.
+        let mut missing = 0;
+        for (number, line) in (1..).zip(text.lines()) {
+            let wrong = |what: &str| format!("line {number}: {what}: {line}");
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if missing > 0 {
+                let event = recording.connections.last_mut().and_then(|events| events.last_mut());
+                let Some(What::Bytes(bytes)) = event.map(|event| &mut event.what) else {
+                    return Err(wrong("bytes of nothing"));
+                };
+                let row = dumped(line).ok_or_else(|| wrong("not a line of a hex dump"))?;
+                missing = usize::checked_sub(missing, row.len()).ok_or_else(|| wrong("more bytes than announced"))?;
+                bytes.extend(row);
+            } else if line.starts_with("=== ") {
+                recording.connections.push(Vec::new());
+                from_client = None;
+            } else if let Some(flow) = line.strip_prefix(">>> ") {
+                from_client = Some(flow.contains("client to server"));
+            } else if let Some(what) = line.strip_prefix("-- ") {
+                let what = match what.strip_suffix(" bytes") {
+                    Some(count) => {
+                        missing = count.parse().map_err(|_| wrong("not a number"))?;
+                        What::Bytes(Vec::new())
+                    }
+                    None if what == "end" => What::End,
+                    None if what == "reset" => What::Reset,
+                    None => return Err(wrong("unknown event")),
+                };
+                let from_client = from_client.ok_or_else(|| wrong("an event outside of a flow"))?;
+                let events = recording.connections.last_mut();
+                events
+                    .ok_or_else(|| wrong("an event outside of a connection"))?
+                    .push(Event { from_client, what });
+            } else if let Some(seed) = line.strip_prefix("  ") {
+                let bytes = unhex(seed).ok_or_else(|| wrong("not hexadecimal"))?;
+                let entry = recording.tape.last_mut().ok_or_else(|| wrong("no seed"))?;
+                entry.output.extend(bytes);
+            } else {
+                let (key, value) = line.split_once(": ").ok_or_else(|| wrong("neither key nor value"))?;
+                match key {
+                    "secret" => recording.secrets.push(secret(value).ok_or_else(|| wrong("not a secret"))?),
+                    "seed" => recording.tape.push(seed(value).ok_or_else(|| wrong("not a seed"))?),
+                    _ => recording.header.push((key.to_owned(), value.to_owned())),
+                }
+            }
+        }
+        match missing {
+            0 => Ok(recording),
+            _ => Err(format!("the file ends {missing} bytes too early")),
+        }
+    }
+}
+
+fn secret(value: &str) -> Option<Secret> {
+    let mut words = value.split(' ');
+    Some(Secret {
+        label: words.next()?.to_owned(),
+        client_random: unhex(words.next()?)?,
+        secret: unhex(words.next()?)?,
+    })
+}
+
+fn seed(value: &str) -> Option<TapeEntry> {
+    let (operation, input) = value.split_once(' ')?;
+    Some(TapeEntry::new(operation, unhex(input)?.try_into().ok()?, Vec::new()))
+}
+
+/// The bytes of `00010  16 03 ...  |....|`.
+fn dumped(line: &str) -> Option<Vec<u8>> {
+    let (_, rest) = line.split_once("  ")?;
+    let (digits, _) = rest.split_once("  |")?;
+    digits
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect()
+}
+
+fn render_connection(text: &mut String, events: &[Event], records: &[Record]) {
+    let (mut flow, mut last) = (0, None);
+    for (place, event) in events.iter().enumerate() {
+        if last != Some(event.from_client) {
+            flow += 1;
+            last = Some(event.from_client);
+            let direction = direction(event.from_client);
+            let _ = writeln!(text, "\n>>> flow {flow} ({direction})");
+        }
+        for record in records.iter().filter(|record| record.event == place) {
+            for line in record.lines() {
+                let _ = writeln!(text, "# {line}");
+            }
+        }
+        match &event.what {
+            What::Bytes(bytes) => {
+                let _ = writeln!(text, "-- {} bytes", bytes.len());
+                text.push_str(&dump(bytes));
+            }
+            What::End => text.push_str("-- end\n"),
+            What::Reset => text.push_str("-- reset\n"),
+        }
+    }
+}
+
+/// `client to server`, or the other way.
+#[must_use]
+pub(super) fn direction(from_client: bool) -> &'static str {
+    match from_client {
+        true => "client to server",
+        false => "server to client",
+    }
+}
+
+/// Offset, sixteen bytes in hex, and the same as ASCII.
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 5);
+    for (row, bytes) in bytes.chunks(16).enumerate() {
+        let _ = write!(text, "{:05x} ", row * 16);
+        for place in 0..16 {
+            match bytes.get(place) {
+                Some(byte) => write!(text, " {byte:02x}"),
+                None => write!(text, "   "),
+            }
+            .unwrap_or_default();
+        }
+        let ascii = bytes.iter().map(|byte| match byte {
+            0x20..=0x7e => char::from(*byte),
+            _ => '.',
+        });
+        let _ = writeln!(text, "  |{}|", ascii.collect::<String>());
+    }
+    text
+}

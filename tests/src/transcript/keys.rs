@@ -1,0 +1,134 @@
+//! Keys from the secrets of a key log, and records opened with them: a second implementation, to judge the first by.
+
+use aws_lc_rs::aead::{self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
+
+/// What a cipher suite means for keys.
+#[derive(Clone, Copy)]
+pub struct Suite {
+    aead: &'static aead::Algorithm,
+    hash: hmac::Algorithm,
+    is_tls13: bool,
+}
+
+impl Suite {
+    /// `None` for suites that the library does not have.
+    #[must_use]
+    pub fn new(code: u16) -> Option<Self> {
+        let (aead, hash): (&aead::Algorithm, _) = match code {
+            0x1301 | 0xc02b | 0xc02f => (&AES_128_GCM, HMAC_SHA256),
+            0x1302 | 0xc02c | 0xc030 => (&AES_256_GCM, HMAC_SHA384),
+            0x1303 | 0xcca8 | 0xcca9 => (&CHACHA20_POLY1305, HMAC_SHA256),
+            _ => return None,
+        };
+        let is_tls13 = code >> 8 == 0x13;
+        Some(Self { aead, hash, is_tls13 })
+    }
+
+    fn is_chacha(&self) -> bool {
+        *self.aead == CHACHA20_POLY1305
+    }
+}
+
+/// One key of one direction, with the number of the record that it opens next.
+pub struct Opener {
+    suite: Suite,
+    key: LessSafeKey,
+    iv: Vec<u8>,
+    next: u64,
+    /// Of TLS 1.3.
+    secret: Vec<u8>,
+}
+
+impl Opener {
+    /// From a traffic secret of TLS 1.3 (section 7.3).
+    #[must_use]
+    pub fn tls13(suite: Suite, secret: &[u8]) -> Self {
+        let key = expand_label(suite.hash, secret, "key", suite.aead.key_len());
+        let iv = expand_label(suite.hash, secret, "iv", 12);
+        Self::new(suite, &key, iv, secret)
+    }
+
+    /// The key after this one (section 7.2).
+    #[must_use]
+    pub fn updated(&self) -> Option<Self> {
+        let suite = self.suite;
+        suite.is_tls13.then(|| {
+            let len = self.secret.len();
+            Self::tls13(suite, &expand_label(suite.hash, &self.secret, "traffic upd", len))
+        })
+    }
+
+    /// Those of client and server from the main secret of TLS 1.2 (RFC 5246 6.3).
+    #[must_use]
+    pub fn tls12(suite: Suite, main_secret: &[u8], client_random: &[u8], server_random: &[u8]) -> [Self; 2] {
+        let (key_len, iv_len) = (suite.aead.key_len(), if suite.is_chacha() { 12 } else { 4 });
+        let seed = [b"key expansion", server_random, client_random].concat();
+        let block = p_hash(suite.hash, main_secret, &seed, 2 * (key_len + iv_len));
+        let (keys, ivs) = block.split_at(2 * key_len);
+        [0, 1].map(|side| {
+            let key = &keys[side * key_len..][..key_len];
+            Self::new(suite, key, ivs[side * iv_len..][..iv_len].to_vec(), &[])
+        })
+    }
+
+    fn new(suite: Suite, key: &[u8], iv: Vec<u8>, secret: &[u8]) -> Self {
+        let key = UnboundKey::new(suite.aead, key).expect("the length is that of the suite");
+        Self {
+            suite,
+            key: LessSafeKey::new(key),
+            iv,
+            next: 0,
+            secret: secret.to_vec(),
+        }
+    }
+
+    /// Opens a record, header and all; `None`, and nothing has changed, if this is not its key.
+    pub fn open(&mut self, record: &[u8]) -> Option<Vec<u8>> {
+        let (header, body) = record.split_at_checked(5)?;
+        let number = self.next.to_be_bytes();
+        let mut nonce = [0; 12];
+        let (aad, sealed) = if self.suite.is_tls13 {
+            (header.to_vec(), body)
+        } else {
+            let explicit = if self.suite.is_chacha() { 0 } else { 8 };
+            let (explicit, sealed) = body.split_at_checked(explicit)?;
+            nonce[4..4 + explicit.len()].copy_from_slice(explicit);
+            let len = u16::try_from(sealed.len().checked_sub(16)?).ok()?;
+            ([&number, &header[..3], &len.to_be_bytes()].concat(), sealed)
+        };
+        nonce.iter_mut().zip(&self.iv).for_each(|(to, from)| *to ^= from);
+        if self.iv.len() == nonce.len() {
+            nonce[4..].iter_mut().zip(number).for_each(|(to, from)| *to ^= from);
+        }
+        let mut text = sealed.to_vec();
+        let opened = self
+            .key
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text);
+        let len = opened.ok()?.len();
+        text.truncate(len);
+        self.next += 1;
+        Some(text)
+    }
+}
+
+/// HKDF-Expand-Label without context, of at most one hash (section 7.1).
+fn expand_label(hash: hmac::Algorithm, secret: &[u8], label: &str, len: usize) -> Vec<u8> {
+    let mut info = u16::try_from(len).expect("a hash is short").to_be_bytes().to_vec();
+    info.push(u8::try_from(label.len() + 6).expect("labels are short"));
+    info.extend([b"tls13 ", label.as_bytes(), &[0, 1]].concat());
+    hmac::sign(&hmac::Key::new(hash, secret), &info).as_ref()[..len].to_vec()
+}
+
+/// The PRF of TLS 1.2, given label and seed in one (RFC 5246 5).
+fn p_hash(hash: hmac::Algorithm, secret: &[u8], seed: &[u8], len: usize) -> Vec<u8> {
+    let key = hmac::Key::new(hash, secret);
+    let mut a = seed.to_vec();
+    let mut made = Vec::new();
+    while made.len() < len {
+        a = hmac::sign(&key, &a).as_ref().to_vec();
+        made.extend_from_slice(hmac::sign(&key, &[&a, seed].concat()).as_ref());
+    }
+    made.truncate(len);
+    made
+}
