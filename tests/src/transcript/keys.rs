@@ -1,6 +1,7 @@
 //! Keys from the secrets of a key log, and records opened with them: a second implementation, to judge the first by.
 
 use aws_lc_rs::aead::{self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
 
 /// What a cipher suite means for keys.
@@ -110,6 +111,33 @@ impl Opener {
         self.next += 1;
         Some(text)
     }
+}
+
+/// The verify_data of a Finished: from the handshake traffic secret of its sender (section 4.4.4), or from the main
+/// secret of TLS 1.2 with the label of the sender (RFC 5246 7.4.9). `messages` are all before it.
+#[must_use]
+pub fn verify_data(suite: Suite, secret: &[u8], from_client: bool, messages: &[u8]) -> Vec<u8> {
+    let is_sha256 = suite.hash == HMAC_SHA256;
+    let algorithm = if is_sha256 { &SHA256 } else { &SHA384 };
+    let hash = digest(algorithm, messages);
+    if suite.is_tls13 {
+        let len = hash.as_ref().len();
+        let key = expand_label(suite.hash, secret, "finished", len);
+        let key = hmac::Key::new(suite.hash, &key);
+        return hmac::sign(&key, hash.as_ref()).as_ref().to_vec();
+    }
+    let label: &[u8] = if from_client { b"client finished" } else { b"server finished" };
+    p_hash(suite.hash, secret, &[label, hash.as_ref()].concat(), 12)
+}
+
+/// What stands for the first ClientHello after a HelloRetryRequest (section 4.4.1).
+#[must_use]
+pub fn message_hash(suite: Suite, client_hello: &[u8]) -> Vec<u8> {
+    let is_sha256 = suite.hash == HMAC_SHA256;
+    let algorithm = if is_sha256 { &SHA256 } else { &SHA384 };
+    let hash = digest(algorithm, client_hello);
+    let len = u8::try_from(hash.as_ref().len()).expect("a hash is short");
+    [&[254, 0, 0, len], hash.as_ref()].concat()
 }
 
 /// HKDF-Expand-Label without context, of at most one hash (section 7.1).

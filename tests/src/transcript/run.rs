@@ -17,6 +17,9 @@ use super::{Recording, Secret, hex};
 /// Bytes of exported keying material.
 const EXPORTED: usize = 32;
 
+/// Bytes that are shown.
+const SHORT: usize = 64;
+
 /// What the peer is made to do while it is recorded; nothing in a replay.
 pub trait Director {
     /// A line for its input.
@@ -305,9 +308,13 @@ impl Talk<'_> {
                 Step::Close => self.connection.writer.close_notify()?,
                 Step::AwaitEnd => {
                     while self.read()? == ReadEvent::Data {
-                        let data = String::from_utf8_lossy(self.connection.reader.data()).into_owned();
-                        self.facts.push(format!("received {data:?}"));
-                        self.connection.reader.consume(usize::MAX);
+                        let data = self.connection.reader.data();
+                        let len = data.len();
+                        self.facts.push(match str::from_utf8(data) {
+                            Ok(text) if len <= SHORT => format!("received {text:?}"),
+                            _ => format!("received {len} bytes"),
+                        });
+                        self.connection.reader.consume(len);
                     }
                     self.facts.push("the peer sent close_notify".to_owned());
                 }

@@ -34,6 +34,9 @@ fn make_the_certificates() {
             issue(&root, &format!("client-{name}"), leaf);
         }
     }
+    // What a server without the intermediate at hand can be judged by.
+    let issuers = std::fs::read(pki.join("p256-issuers.pem")).unwrap();
+    std::fs::write(pki.join("intermediate-ca.pem"), issuers).unwrap();
     let p256 = |name: &str| Leaf::new(KeyType::P256, &[name]);
     issue(&root, "second", p256("second.test"));
     issue(&root, "wrong-name", p256("wrong.test"));

@@ -24,7 +24,9 @@ fn server(version: ProtocolVersion, name: &str, arguments: &[&'static str]) -> C
     };
     let own = |argument: &&str| NAMED.contains(argument) && arguments.contains(&"-noservername");
     let named = NAMED.iter().filter(|argument| !own(argument));
-    let arguments: Vec<_> = [option].iter().chain(named).chain(arguments).copied().collect();
+    // No two of these at once.
+    let option = (!arguments.iter().any(|argument| argument.starts_with("-tls1_"))).then_some(option);
+    let arguments: Vec<_> = option.iter().chain(named).chain(arguments).copied().collect();
     case(format!("server-{short}-{name}"), Program::OpenSsl, version, &arguments).steps(&TALK)
 }
 

@@ -80,15 +80,16 @@ fn extensions() -> Vec<Case> {
         "{pki}/second-leaf.pem",
         "-key2",
         "{pki}/second-key.pem",
-        "-cert_chain",
-        "{pki}/second-issuers.pem",
     ];
     let fatal = [&names[..], &["-servername_fatal"]].concat();
     vec![
         client("alpn", &["-tls1_3", "-rev", "-alpn", "h2,http/1.1"]).set(alpn(&["http/1.1", "h2"])),
         client("alpn-ignored", REV).set(alpn(&["h2"])),
         client("alpn-no-match", &["-tls1_3", "-rev", "-alpn", "h2"]).set(alpn(&["acme"])),
-        client("sni", &names).plans([plan(&TALK).to("second.test")]),
+        // It sends no chain with its second certificate.
+        client("sni", &names)
+            .set([Set::Roots("intermediate")])
+            .plans([plan(&TALK).to("second.test")]),
         client("sni-none", &names).set([Set::SendServerName(false)]),
         client("sni-unknown", &fatal),
         client("middlebox-off", &["-tls1_3", "-rev", "-no_middlebox"]).set([Set::MiddleboxCompatibility(false)]),
@@ -163,15 +164,25 @@ fn after_the_handshake() -> Vec<Case> {
         ]),
         client(
             "exporter",
-            &["-tls1_3", "-rev", "-keymatexport", label, "-keymatexportlen", "32"],
+            &["-tls1_3", "-keymatexport", label, "-keymatexportlen", "32"],
         )
-        .steps(&[Step::Export("EXPORTER-transcript"), Step::Close, Step::AwaitEnd]),
-        client("close-by-peer", &["-tls1_3"]).steps(&[
+        .steps(&[
+            Step::Say("bye\n"),
+            Step::Receive("bye\n"),
+            Step::Say("Q\n"),
+            Step::Export(label),
+            Step::AwaitEnd,
+        ]),
+        client("close-by-peer", &["-tls1_3", "-WWW"]).steps(&[
+            Step::Send("GET /Cargo.toml HTTP/1.0\r\n\r\n"),
+            Step::AwaitEnd,
+            Step::Close,
+        ]),
+        client("truncated-by-peer", &["-tls1_3"]).steps(&[
             Step::Say("bye\n"),
             Step::Receive("bye\n"),
             Step::Say("Q\n"),
             Step::AwaitEnd,
-            Step::Close,
         ]),
     ]
 }
