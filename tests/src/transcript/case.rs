@@ -69,7 +69,9 @@ pub enum Setting {
     SessionStore,
     Tickets(u8),
     MaxEarlyData(u32),
-    ClientAuth { required: bool },
+    ClientAuth {
+        required: bool,
+    },
     AllowMissingExtendedMainSecret,
     AllowMissingRenegotiationInfo,
 }
@@ -125,7 +127,11 @@ impl Case {
     /// What the file says of our configuration and the steps, so that one that was made for others is noticed.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.settings.iter().map(|setting| format!("{setting:?}")).collect();
+        let mut lines: Vec<String> = self
+            .settings
+            .iter()
+            .map(|setting| format!("{setting:?}"))
+            .collect();
         for (number, plan) in (1..).zip(&self.connections) {
             let mut line = format!("connection {number}:");
             if self.is_client() {
@@ -210,7 +216,9 @@ impl Shared {
             store: Arc::new(MemorySessionStore::new(16).with_clock(move || clock * 1000)),
             ticket_keys: Arc::new(RotatingTicketKeys::new().with_clock(since)),
             replay_guard: Arc::new(
-                MemoryReplayGuard::default().with_clock(move || Duration::from_secs(clock)).with_new_keys(),
+                MemoryReplayGuard::default()
+                    .with_clock(move || Duration::from_secs(clock))
+                    .with_new_keys(),
             ),
         }
     }
@@ -250,7 +258,10 @@ pub fn client_config(settings: &[Setting], shared: &Shared) -> ClientConfig {
             other => panic!("{other:?} is not for clients"),
         };
     }
-    builder.roots(roots(trusted)).build().expect("the settings fit together")
+    builder
+        .roots(roots(trusted))
+        .build()
+        .expect("the settings fit together")
 }
 
 /// A server with these settings.
@@ -296,7 +307,9 @@ pub fn server_config(settings: &[Setting], shared: &Shared) -> ServerConfig {
     }
     let builder = match auth {
         Some(true) => builder.client_roots(roots(trusted)),
-        Some(false) => builder.client_auth(ClientAuth::requested(Arc::new(WebPkiVerifier::new(roots(trusted))))),
+        Some(false) => builder.client_auth(ClientAuth::requested(Arc::new(WebPkiVerifier::new(roots(
+            trusted,
+        ))))),
         None => builder,
     };
     if identities.is_empty() {

@@ -20,9 +20,13 @@ pub fn difference(recording: &Recording, replay: &Replay) -> Option<String> {
         let _ = writeln!(text, "connection {}, flow {flow}:", number + 1);
         let recorded = events.get(departure.event);
         match (&departure.written, recorded) {
-            (Some(written), Some(Event { from_client, what: What::Bytes(bytes) }))
-                if *from_client == recording.is_client() =>
-            {
+            (
+                Some(written),
+                Some(Event {
+                    from_client,
+                    what: What::Bytes(bytes),
+                }),
+            ) if *from_client == recording.is_client() => {
                 let event = Event {
                     from_client: *from_client,
                     what: What::Bytes(written.clone()),
@@ -32,19 +36,31 @@ pub fn difference(recording: &Recording, replay: &Replay) -> Option<String> {
                 let expected = decode(&events[..=departure.event], &recording.secrets);
                 let got = decode(&now, &replay.secrets);
                 let of = |records: Vec<Record>| -> Vec<Record> {
-                    records.into_iter().filter(|record| record.event == departure.event).collect()
+                    records
+                        .into_iter()
+                        .filter(|record| record.event == departure.event)
+                        .collect()
                 };
                 flights(&mut text, (bytes, &of(expected)), (written, &of(got)));
             }
             (Some(written), recorded) => {
-                let what = recorded.map_or("nothing more happens".to_owned(), describe);
-                let _ = writeln!(text, "we write {} bytes ({}..), and in the recording {what}", written.len(), hex(&written[..written.len().min(8)]));
+                let what = recorded.map_or_else(|| "nothing more happens".to_owned(), describe);
+                let _ = writeln!(
+                    text,
+                    "we write {} bytes ({}..), and in the recording {what}",
+                    written.len(),
+                    hex(&written[..written.len().min(8)])
+                );
             }
             (None, recorded) => {
-                let what = recorded.map_or("nothing more happens".to_owned(), describe);
+                let what = recorded.map_or_else(|| "nothing more happens".to_owned(), describe);
                 let _ = writeln!(text, "we want to read or are done, and in the recording {what}");
             }
         }
+    }
+    // What follows from that is not shown.
+    if !text.is_empty() {
+        return Some(text);
     }
     let results: Vec<_> = recording.values("result").collect();
     if results != replay.facts {
@@ -68,14 +84,22 @@ fn describe(event: &Event) -> String {
 }
 
 fn flow_of(events: &[Event], place: usize) -> usize {
-    let mut flows = events.iter().take(place + 1).map(|event| event.from_client).collect::<Vec<_>>();
+    let mut flows = events
+        .iter()
+        .take(place + 1)
+        .map(|event| event.from_client)
+        .collect::<Vec<_>>();
     flows.dedup();
     flows.len()
 }
 
 fn flights(text: &mut String, recorded: (&[u8], &[Record]), now: (&[u8], &[Record])) {
     let at = first_difference(recorded.0, now.0);
-    let byte = |bytes: &[u8]| bytes.get(at).map_or("nothing".to_owned(), |byte| format!("{byte:#04x}"));
+    let byte = |bytes: &[u8]| {
+        bytes
+            .get(at)
+            .map_or_else(|| "nothing".to_owned(), |byte| format!("{byte:#04x}"))
+    };
     let (was, is) = (byte(recorded.0), byte(now.0));
     let _ = writeln!(text, "byte {at} of the flight was {was} and is {is}");
     let pairs = recorded.1.iter().zip(now.1);
@@ -101,7 +125,10 @@ fn first_field(was: &Record, is: &Record) -> Option<String> {
     let fields = |record: &Record| -> Vec<(String, String)> {
         let messages = record.messages.iter();
         let fields = messages.flat_map(|message| {
-            let name = message.fields.first().map_or(String::new(), |field| field.name.clone());
+            let name = message
+                .fields
+                .first()
+                .map_or(String::new(), |field| field.name.clone());
             let fields = message.fields.iter().skip(1);
             fields.map(move |field| (format!("{} of {name}", field.name), field.value.clone()))
         });
@@ -111,7 +138,10 @@ fn first_field(was: &Record, is: &Record) -> Option<String> {
     let at = was.iter().zip(&is).position(|(was, is)| was != is);
     let at = at.unwrap_or_else(|| was.len().min(is.len()));
     let shown = |fields: &[(String, String)]| {
-        fields.get(at).map_or("nothing".to_owned(), |(name, value)| format!("{name} ({value})"))
+        fields.get(at).map_or_else(
+            || "nothing".to_owned(),
+            |(name, value)| format!("{name} ({value})"),
+        )
     };
     (at < was.len() || at < is.len()).then(|| format!("{} became {}", shown(&was), shown(&is)))
 }
@@ -143,13 +173,40 @@ fn side_by_side(text: &mut String, was: &[&str], is: &[&str]) {
         let (left, mark, right) = match pair {
             (Some(left), Some(right)) if left == right => (Some(left), ' ', Some(right)),
             // Two lines that both have no partner stand beside each other.
-            (Some(left), Some(right)) if common[one][other] == common[one + 1][other + 1] => (Some(left), '!', Some(right)),
-            (Some(left), Some(_)) if common[one + 1][other] >= common[one][other + 1] => (Some(left), '<', None),
+            (Some(left), Some(right)) if common[one][other] == common[one + 1][other + 1] => {
+                (Some(left), '!', Some(right))
+            }
+            (Some(left), Some(_)) if common[one + 1][other] >= common[one][other + 1] => {
+                (Some(left), '<', None)
+            }
             (Some(left), None) => (Some(left), '<', None),
             (_, right) => (None, '>', right),
         };
-        (one, other) = (one + usize::from(left.is_some()), other + usize::from(right.is_some()));
-        let shown = |line: Option<&&str>| line.map_or_else(String::new, |line| cut(line));
+        (one, other) = (
+            one + usize::from(left.is_some()),
+            other + usize::from(right.is_some()),
+        );
+        // Long lines are shown from before the place where they differ.
+        let same = match (mark, left, right) {
+            ('!', Some(left), Some(right)) => left
+                .chars()
+                .zip(right.chars())
+                .take_while(|(l, r)| l == r)
+                .count(),
+            _ => 0,
+        };
+        let indent = left
+            .or(right)
+            .map_or(0, |line| line.len() - line.trim_start().len());
+        let skipped = if same > COLUMN / 2 { same - COLUMN / 4 } else { 0 };
+        let shown = |line: Option<&&str>| match line {
+            Some(line) if skipped > indent => {
+                let rest: String = line.chars().skip(skipped).collect();
+                cut(&format!("{}..{rest}", " ".repeat(indent)))
+            }
+            Some(line) => cut(line),
+            None => String::new(),
+        };
         let _ = writeln!(text, "  {mark} {:COLUMN$} | {}", shown(left), shown(right));
     }
 }

@@ -79,7 +79,9 @@ impl Record {
                 let description = AlertDescription(*description);
                 lines.push(format!("  {} {description}", level.unwrap_or(&"unknown level")));
             }
-            (ContentType::APPLICATION_DATA, text) if text.iter().all(|b| (0x20..0x7f).contains(b) || *b == b'\n') => {
+            (ContentType::APPLICATION_DATA, text)
+                if text.iter().all(|b| (0x20..0x7f).contains(b) || *b == b'\n') =>
+            {
                 let text = String::from_utf8_lossy(text);
                 let shown: String = text.chars().take(60).collect();
                 lines.push(format!("  {shown:?}"));
@@ -109,11 +111,19 @@ impl Record {
         };
         let name = message.fields.first().map_or("a message", |field| &field.name);
         let inside = |field: &&Field| (field.start..field.end).contains(&at);
-        match message.fields.iter().filter(inside).max_by_key(|field| field.depth) {
+        match message
+            .fields
+            .iter()
+            .filter(inside)
+            .max_by_key(|field| field.depth)
+        {
             Some(field) if field.start == 0 => format!("byte {at} of {name}, in its header"),
             Some(field) => {
-                let above = message.fields.iter().filter(|other| other.depth + 1 == field.depth);
-                let above = above.filter(|other| other.start <= field.start && field.depth > 1).next_back();
+                let mut above = message
+                    .fields
+                    .iter()
+                    .filter(|other| other.depth + 1 == field.depth);
+                let above = above.rfind(|other| other.start <= field.start && field.depth > 1);
                 let above = above.map_or_else(String::new, |above| format!("{}, ", above.name));
                 format!("byte {at} of {name}, in {above}{}", field.name)
             }
@@ -159,7 +169,9 @@ fn chosen_suite(events: &[Event]) -> Option<(Suite, u16, Vec<u8>)> {
         })
         .collect::<Vec<_>>()
         .concat();
-    let body = bytes.get(9..).filter(|_| bytes.first() == Some(&22) && bytes.get(5) == Some(&2))?;
+    let body = bytes
+        .get(9..)
+        .filter(|_| bytes.first() == Some(&22) && bytes.get(5) == Some(&2))?;
     let session_id = usize::from(*body.get(34)?);
     let code = body.get(35 + session_id..37 + session_id)?;
     let code = u16::from_be_bytes(code.try_into().ok()?);
@@ -297,7 +309,9 @@ impl Decoder<'_> {
                     ("SERVER_TRAFFIC_SECRET_0", "application"),
                 ],
             };
-            let keys = labels.iter().filter_map(|(label, name)| Some((*name, Opener::tls13(suite, secret(label)?))));
+            let keys = labels
+                .iter()
+                .filter_map(|(label, name)| Some((*name, Opener::tls13(suite, secret(label)?))));
             keys.collect()
         } else {
             let main = secret("CLIENT_RANDOM");
@@ -342,6 +356,8 @@ impl Decoder<'_> {
 #[must_use]
 pub fn early_data_was_rejected(records: &[Record]) -> bool {
     let messages = || records.iter().flat_map(|record| &record.messages);
-    let has = |kind: u8| messages().any(|m| m.bytes[0] == kind && has_extension(&m.fields, ExtensionType::EARLY_DATA));
+    let has = |kind: u8| {
+        messages().any(|m| m.bytes[0] == kind && has_extension(&m.fields, ExtensionType::EARLY_DATA))
+    };
     (has(1) && !has(8)) || has(1) && messages().any(|message| is_retry(&message.bytes))
 }

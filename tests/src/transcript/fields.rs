@@ -85,7 +85,11 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self, len: usize) -> Option<usize> {
         let bytes = self.take(len)?;
-        Some(bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+        Some(
+            bytes
+                .iter()
+                .fold(0, |number, byte| number << 8 | usize::from(*byte)),
+        )
     }
 
     /// A vector with a length of so many bytes in front.
@@ -128,7 +132,9 @@ impl<'a> Reader<'a> {
     fn codes<T: From<u16> + Display>(&mut self, prefix: usize, name: &str) -> Option<()> {
         let start = self.at;
         let codes = self.vector(prefix)?.chunks(2).map(|code| {
-            let code = code.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+            let code = code
+                .iter()
+                .fold(0, |number, byte| number << 8 | usize::from(*byte));
             code_name::<T>(code)
         });
         let codes: Vec<_> = codes.collect();
@@ -353,11 +359,13 @@ fn common_names(certificate: &[u8]) -> Vec<String> {
     /// The object identifier 2.5.4.3.
     const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
     let names = certificate.windows(COMMON_NAME.len()).enumerate();
-    let names = names.filter(|(_, window)| *window == COMMON_NAME).filter_map(|(at, _)| {
-        let rest = certificate.get(at + COMMON_NAME.len() + 1..)?;
-        let (len, rest) = rest.split_first()?;
-        Some(String::from_utf8_lossy(rest.get(..usize::from(*len))?).into_owned())
-    });
+    let names = names
+        .filter(|(_, window)| *window == COMMON_NAME)
+        .filter_map(|(at, _)| {
+            let rest = certificate.get(at + COMMON_NAME.len() + 1..)?;
+            let (len, rest) = rest.split_first()?;
+            Some(String::from_utf8_lossy(rest.get(..usize::from(*len))?).into_owned())
+        });
     let mut names: Vec<_> = names.take(2).collect();
     names.reverse();
     names

@@ -50,12 +50,16 @@ impl Recording {
                 continue;
             }
             if missing > 0 {
-                let event = recording.connections.last_mut().and_then(|events| events.last_mut());
+                let event = recording
+                    .connections
+                    .last_mut()
+                    .and_then(|events| events.last_mut());
                 let Some(What::Bytes(bytes)) = event.map(|event| &mut event.what) else {
                     return Err(wrong("bytes of nothing"));
                 };
                 let row = dumped(line).ok_or_else(|| wrong("not a line of a hex dump"))?;
-                missing = usize::checked_sub(missing, row.len()).ok_or_else(|| wrong("more bytes than announced"))?;
+                missing = usize::checked_sub(missing, row.len())
+                    .ok_or_else(|| wrong("more bytes than announced"))?;
                 bytes.extend(row);
             } else if line.starts_with("=== ") {
                 recording.connections.push(Vec::new());
@@ -82,10 +86,16 @@ impl Recording {
                 let entry = recording.tape.last_mut().ok_or_else(|| wrong("no seed"))?;
                 entry.output.extend(bytes);
             } else {
-                let (key, value) = line.split_once(": ").ok_or_else(|| wrong("neither key nor value"))?;
+                let (key, value) = line
+                    .split_once(": ")
+                    .ok_or_else(|| wrong("neither key nor value"))?;
                 match key {
-                    "secret" => recording.secrets.push(secret(value).ok_or_else(|| wrong("not a secret"))?),
-                    "seed" => recording.tape.push(seed(value).ok_or_else(|| wrong("not a seed"))?),
+                    "secret" => recording
+                        .secrets
+                        .push(secret(value).ok_or_else(|| wrong("not a secret"))?),
+                    "seed" => recording
+                        .tape
+                        .push(seed(value).ok_or_else(|| wrong("not a seed"))?),
                     _ => recording.header.push((key.to_owned(), value.to_owned())),
                 }
             }
@@ -108,7 +118,11 @@ fn secret(value: &str) -> Option<Secret> {
 
 fn seed(value: &str) -> Option<TapeEntry> {
     let (operation, input) = value.split_once(' ')?;
-    Some(TapeEntry::new(operation, unhex(input)?.try_into().ok()?, Vec::new()))
+    Some(TapeEntry::new(
+        operation,
+        unhex(input)?.try_into().ok()?,
+        Vec::new(),
+    ))
 }
 
 /// The bytes of `00010  16 03 ...  |....|`.

@@ -1,6 +1,8 @@
 //! Keys from the secrets of a key log, and records opened with them: a second implementation, to judge the first by.
 
-use aws_lc_rs::aead::{self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{
+    self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
+};
 use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
 
@@ -100,7 +102,10 @@ impl Opener {
         };
         nonce.iter_mut().zip(&self.iv).for_each(|(to, from)| *to ^= from);
         if self.iv.len() == nonce.len() {
-            nonce[4..].iter_mut().zip(number).for_each(|(to, from)| *to ^= from);
+            nonce[4..]
+                .iter_mut()
+                .zip(number)
+                .for_each(|(to, from)| *to ^= from);
         }
         let mut text = sealed.to_vec();
         let opened = self
@@ -126,7 +131,11 @@ pub fn verify_data(suite: Suite, secret: &[u8], from_client: bool, messages: &[u
         let key = hmac::Key::new(suite.hash, &key);
         return hmac::sign(&key, hash.as_ref()).as_ref().to_vec();
     }
-    let label: &[u8] = if from_client { b"client finished" } else { b"server finished" };
+    let label: &[u8] = if from_client {
+        b"client finished"
+    } else {
+        b"server finished"
+    };
     p_hash(suite.hash, secret, &[label, hash.as_ref()].concat(), 12)
 }
 
@@ -142,7 +151,10 @@ pub fn message_hash(suite: Suite, client_hello: &[u8]) -> Vec<u8> {
 
 /// HKDF-Expand-Label without context, of at most one hash (section 7.1).
 fn expand_label(hash: hmac::Algorithm, secret: &[u8], label: &str, len: usize) -> Vec<u8> {
-    let mut info = u16::try_from(len).expect("a hash is short").to_be_bytes().to_vec();
+    let mut info = u16::try_from(len)
+        .expect("a hash is short")
+        .to_be_bytes()
+        .to_vec();
     info.push(u8::try_from(label.len() + 6).expect("labels are short"));
     info.extend([b"tls13 ", label.as_bytes(), &[0, 1]].concat());
     hmac::sign(&hmac::Key::new(hash, secret), &info).as_ref()[..len].to_vec()

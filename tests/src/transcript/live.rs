@@ -52,7 +52,11 @@ pub fn record_live(case: &Case) -> Recording {
     header.extend(command.into_iter().map(|command| ("command".to_owned(), command)));
     header.push(("date".to_owned(), date(clock)));
     header.push(("clock".to_owned(), clock.to_string()));
-    header.extend(case.describe().into_iter().map(|line| ("configuration".to_owned(), line)));
+    header.extend(
+        case.describe()
+            .into_iter()
+            .map(|line| ("configuration".to_owned(), line)),
+    );
     header.append(&mut made.header);
     made.header = header;
     made
@@ -68,7 +72,10 @@ fn version(program: Program) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = text.lines().next().unwrap_or_default();
     // "OpenSSL 3.0.19 27 Jan 2026 (Library: ...)"
-    line.split(" (").next().unwrap_or_default().replace("gnutls-cli", "GnuTLS")
+    line.split(" (")
+        .next()
+        .unwrap_or_default()
+        .replace("gnutls-cli", "GnuTLS")
 }
 
 /// The day in the calendar of Gregory.
@@ -81,7 +88,11 @@ fn date(clock: u64) -> String {
     let day_of_year = day - (365 * year + year / 4 - year / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year + era * 400 + i64::from(month <= 2);
     format!("{year}-{month:02}-{day:02}")
 }
@@ -97,7 +108,10 @@ impl Live<'_> {
     /// thrown away.
     fn fill(&self, argument: &str) -> String {
         argument
-            .replace("{pki}", &root_file("x").parent().expect("a directory").to_string_lossy())
+            .replace(
+                "{pki}",
+                &root_file("x").parent().expect("a directory").to_string_lossy(),
+            )
             .replace("{tmp}", &self.directory.to_string_lossy())
     }
 
@@ -157,18 +171,19 @@ impl Live<'_> {
                     file(&files.leaf),
                     file(&files.key)
                 );
-                (
-                    self.written(&shown, &arguments),
-                    server.process,
-                    server.address,
-                )
+                (self.written(&shown, &arguments), server.process, server.address)
             }
             Program::GnuTls => {
                 let port = TcpListener::bind("127.0.0.1:0").expect("a port");
                 let address = port.local_addr().expect("its number");
                 drop(port);
                 let file = |path: &Path| path.to_string_lossy().into_owned();
-                let own = ["--x509certfile", &file(&files.chain), "--x509keyfile", &file(&files.key)];
+                let own = [
+                    "--x509certfile",
+                    &file(&files.chain),
+                    "--x509keyfile",
+                    &file(&files.key),
+                ];
                 let own = own.map(str::to_owned);
                 let mut arguments = [&own[..], &arguments].concat();
                 let shown = self.written("gnutls-serv --port PORT", &arguments);
@@ -190,7 +205,11 @@ impl Live<'_> {
             let more = more.map(|argument| self.fill(argument));
             let ca = root_file("root").to_string_lossy().into_owned();
             let (program, fixed, first) = match self.case.peer.program {
-                Program::OpenSsl => ("openssl", vec!["s_client".to_owned(), "-CAfile".to_owned(), ca], "-connect"),
+                Program::OpenSsl => (
+                    "openssl",
+                    vec!["s_client".to_owned(), "-CAfile".to_owned(), ca],
+                    "-connect",
+                ),
                 Program::GnuTls => ("gnutls-cli", vec!["--x509cafile".to_owned(), ca], "--port"),
             };
             let mut arguments: Vec<String> = fixed.into_iter().chain(more).collect();
@@ -217,14 +236,20 @@ impl Live<'_> {
 }
 
 fn accept(listener: &TcpListener, process: &Process) -> TcpStream {
-    listener.set_nonblocking(true).expect("a socket that does not block");
+    listener
+        .set_nonblocking(true)
+        .expect("a socket that does not block");
     let started = Instant::now();
     loop {
         if let Ok((socket, _)) = listener.accept() {
             socket.set_nonblocking(false).expect("a socket that blocks");
             return socket;
         }
-        assert!(started.elapsed() < LIMIT, "the client does not come\n{}", process.text());
+        assert!(
+            started.elapsed() < LIMIT,
+            "the client does not come\n{}",
+            process.text()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -236,7 +261,11 @@ async fn listening(arguments: &[String], address: SocketAddr) -> Process {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert!(listens.await.is_ok(), "gnutls-serv does not listen\n{}", process.text());
+    assert!(
+        listens.await.is_ok(),
+        "gnutls-serv does not listen\n{}",
+        process.text()
+    );
     process
 }
 
@@ -287,7 +316,9 @@ impl Drop for Conductor {
         {
             // A client may have a session to write down. What still runs then is killed.
             process.close_stdin();
-            let _ = self.runtime.block_on(async { timeout(LAST_WORDS, process.finish()).await });
+            let _ = self
+                .runtime
+                .block_on(async { timeout(LAST_WORDS, process.finish()).await });
         }
     }
 }

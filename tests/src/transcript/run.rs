@@ -67,11 +67,14 @@ impl Secrets {
 
 impl KeyLog for Secrets {
     fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Secret {
-            label: label.to_owned(),
-            client_random: client_random.to_vec(),
-            secret: secret.to_vec(),
-        });
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Secret {
+                label: label.to_owned(),
+                client_random: client_random.to_vec(),
+                secret: secret.to_vec(),
+            });
     }
 }
 
@@ -93,7 +96,11 @@ pub struct Replay {
 /// Replays a recording; each connection over the wire that `wire` makes for its number, as long as none departs.
 pub fn replay_case(case: &Case, recording: &Recording, mut wire: impl FnMut(usize) -> Wire) -> Replay {
     let log = Arc::new(Secrets::default());
-    let clock = recording.values("clock").next().and_then(|clock| clock.parse().ok()).unwrap_or(0);
+    let clock = recording
+        .values("clock")
+        .next()
+        .and_then(|clock| clock.parse().ok())
+        .unwrap_or(0);
     let mut facts = Vec::new();
     let mut last = Outcome::default();
     let (departure, off_tape) = replay(recording.tape.clone(), || {
@@ -134,7 +141,9 @@ pub fn record_case(
             let outcome = run(case, number, &wire, &shared, &mut *director);
             wire.shut();
             let facts = numbered(number, &outcome);
-            recording.header.extend(facts.map(|fact| ("result".to_owned(), fact)));
+            recording
+                .header
+                .extend(facts.map(|fact| ("result".to_owned(), fact)));
             recording.connections.push(wire.events());
         }
     });
@@ -151,7 +160,11 @@ fn numbered(number: usize, outcome: &Outcome) -> impl Iterator<Item = String> {
 /// One connection, to its end.
 pub fn run(case: &Case, number: usize, wire: &Wire, shared: &Shared, director: &mut dyn Director) -> Outcome {
     let plan = &case.connections[number];
-    let later = case.connections.iter().take(number + 1).flat_map(|plan| &plan.settings);
+    let later = case
+        .connections
+        .iter()
+        .take(number + 1)
+        .flat_map(|plan| &plan.settings);
     let settings: Vec<Setting> = case.settings.iter().chain(later).cloned().collect();
     let mut outcome = Outcome::default();
     let mut connection = None;
@@ -182,7 +195,9 @@ pub fn run(case: &Case, number: usize, wire: &Wire, shared: &Shared, director: &
             facts: &mut outcome.facts,
         };
         let config = case.is_client().then(|| client_config(&settings, shared));
-        talk.keep = config.as_ref().map(|config| (shared, config.session_key(&name(plan))));
+        talk.keep = config
+            .as_ref()
+            .map(|config| (shared, config.session_key(&name(plan))));
         let steps = talk.steps(plan);
         // What is still to be said, an alert among it.
         let said = talk.flush();
@@ -215,9 +230,13 @@ fn agreed(negotiated: &Negotiated) -> String {
     add(negotiated.group().map(|group| group.to_string()));
     add(negotiated.signature_scheme().map(|scheme| scheme.to_string()));
     add(negotiated.server_name().map(|name| format!("server_name={name}")));
-    add(negotiated.alpn().map(|alpn| format!("alpn={}", String::from_utf8_lossy(alpn))));
+    add(negotiated
+        .alpn()
+        .map(|alpn| format!("alpn={}", String::from_utf8_lossy(alpn))));
     add(negotiated.is_resumed().then(|| "resumed".to_owned()));
-    add(negotiated.had_hello_retry_request().then(|| "hello_retry_request".to_owned()));
+    add(negotiated
+        .had_hello_retry_request()
+        .then(|| "hello_retry_request".to_owned()));
     add(match negotiated.early_data() {
         EarlyData::Accepted => Some("early_data=accepted".to_owned()),
         EarlyData::Rejected => Some("early_data=rejected".to_owned()),
@@ -243,7 +262,9 @@ impl One<'_> {
         let mut peer = Peer::new(Side::Client, &mut link, ConnectionContext::new());
         let early = self.plan.early.unwrap_or_default().as_bytes();
         let result = connect_early(&mut peer, &config, &name(self.plan), early).await;
-        self.alert(&mut peer, result).await.map(|(connection, _)| connection)
+        self.alert(&mut peer, result)
+            .await
+            .map(|(connection, _)| connection)
     }
 
     async fn accept(&mut self, settings: &[Setting]) -> Result<Connection, Error> {

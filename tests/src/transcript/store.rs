@@ -74,7 +74,8 @@ impl Update {
     /// The patterns that fit none of these names: a slip of the pen.
     #[must_use]
     pub fn idle<'a>(&'a self, names: &[&str]) -> Vec<&'a str> {
-        let idle = |pattern: &&String| *pattern != "failing" && !names.iter().any(|name| matches(pattern, name));
+        let idle =
+            |pattern: &&String| *pattern != "failing" && !names.iter().any(|name| matches(pattern, name));
         self.patterns.iter().filter(idle).map(String::as_str).collect()
     }
 }

@@ -184,7 +184,11 @@ impl State {
             return Ok(0);
         };
         let place = *next;
-        let Some(event) = events.get(place).filter(|event| event.from_client != client).cloned() else {
+        let Some(event) = events
+            .get(place)
+            .filter(|event| event.from_client != client)
+            .cloned()
+        else {
             return Err(self.depart(place, None));
         };
         let result = match &event.what {

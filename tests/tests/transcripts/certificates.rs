@@ -50,8 +50,13 @@ fn make_the_certificates() {
         issue(&authority, &format!("{name}-chain"), p256("server.test"));
     }
     // More than one record holds.
-    let names: Vec<String> = (0..900).map(|number| format!("name-{number}.server.test")).collect();
-    let names: Vec<&str> = ["server.test"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let names: Vec<String> = (0..900)
+        .map(|number| format!("name-{number}.server.test"))
+        .collect();
+    let names: Vec<&str> = ["server.test"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
     issue(&root, "large", Leaf::new(KeyType::P256, &names));
     std::fs::write(pki.join("early.txt"), "early data\n").unwrap();
 }

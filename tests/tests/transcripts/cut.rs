@@ -25,7 +25,9 @@ fn replay_with(case: &Case, recording: &Recording, connection: usize, bytes: &[u
 
 /// All that the peer says on a connection.
 fn said_by_peer(case: &Case, events: &[Event]) -> Vec<u8> {
-    let theirs = events.iter().filter(|event| event.from_client != case.is_client());
+    let theirs = events
+        .iter()
+        .filter(|event| event.from_client != case.is_client());
     let bytes = theirs.filter_map(|event| match &event.what {
         What::Bytes(bytes) => Some(&bytes[..]),
         What::End | What::Reset => None,
@@ -36,13 +38,19 @@ fn said_by_peer(case: &Case, events: &[Event]) -> Vec<u8> {
 /// The records of the peer.
 fn records_of_peer(case: &Case, recording: &Recording, connection: usize) -> Vec<Record> {
     let records = decode(&recording.connections[connection], &recording.secrets);
-    records.into_iter().filter(|record| record.from_client != case.is_client()).collect()
+    records
+        .into_iter()
+        .filter(|record| record.from_client != case.is_client())
+        .collect()
 }
 
 /// What the recording says of a connection.
 fn results(recording: &Recording, connection: usize) -> Vec<&str> {
     let prefix = format!("connection {}: ", connection + 1);
-    recording.values("result").filter_map(|result| result.strip_prefix(&prefix)).collect()
+    recording
+        .values("result")
+        .filter_map(|result| result.strip_prefix(&prefix))
+        .collect()
 }
 
 #[test]
@@ -53,7 +61,11 @@ fn a_recording_cut_between_records_is_truncated() {
             for record in records_of_peer(case, recording, connection) {
                 let (replay, _) = replay_with(case, recording, connection, &bytes[..record.start]);
                 let place = format!("connection {}, cut at {}", connection + 1, record.start);
-                let truncated = replay.last.error.as_ref().is_some_and(|error| matches!(error.kind(), ErrorKind::Truncated));
+                let truncated = replay
+                    .last
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| matches!(error.kind(), ErrorKind::Truncated));
                 if !truncated && replay.last.facts != results(recording, connection) {
                     return Err(format!("{place}: {:?}", replay.last.facts));
                 }
@@ -73,7 +85,8 @@ fn a_recording_with_a_flipped_byte_fails_for_that_reason() {
     assert_all("do not notice a flipped byte", |case, recording, _| {
         for connection in 0..recording.connections.len() {
             let bytes = said_by_peer(case, &recording.connections[connection]);
-            let skips = early_data_was_rejected(&decode(&recording.connections[connection], &recording.secrets));
+            let skips =
+                early_data_was_rejected(&decode(&recording.connections[connection], &recording.secrets));
             for record in records_of_peer(case, recording, connection) {
                 for at in places(&record) {
                     let mut changed = bytes.clone();
@@ -85,7 +98,8 @@ fn a_recording_with_a_flipped_byte_fails_for_that_reason() {
                     let Some(error) = &replay.last.error else {
                         // Skipped as what cannot be opened, or never looked at.
                         let skipped = skips && record.protection == Protection::Closed;
-                        let unseen = read < record.start + record.len || after_the_end(&recorded, &replay, case);
+                        let unseen =
+                            read < record.start + record.len || after_the_end(&recorded, &replay, case);
                         match skipped || unseen {
                             true => continue,
                             false => return Err(format!("{place}: no error, {:?}", replay.last.facts)),
@@ -108,7 +122,9 @@ fn a_recording_with_a_flipped_byte_fails_for_that_reason() {
 /// Whether the plan ends before the peer has said all, so that its last words go unread: where we close and do not wait.
 fn after_the_end(recorded: &[&str], replay: &Replay, case: &Case) -> bool {
     let waits = case.connections.iter().any(|plan| {
-        plan.steps.iter().any(|step| matches!(step, tls_tests::transcript::case::Step::AwaitEnd))
+        plan.steps
+            .iter()
+            .any(|step| matches!(step, tls_tests::transcript::case::Step::AwaitEnd))
     });
     !waits && replay.last.facts == recorded
 }
@@ -126,7 +142,8 @@ fn places(record: &Record) -> Vec<usize> {
     // A protected record of TLS 1.2 has an explicit nonce in front: any byte of the record will do.
     let inside = |at: isize| usize::try_from(at).unwrap_or(0).min(record.len - 6);
     let messages = record.messages.iter();
-    let middle = messages.map(|message| message.start + isize::try_from(message.bytes.len() / 2).unwrap_or(0));
+    let middle =
+        messages.map(|message| message.start + isize::try_from(message.bytes.len() / 2).unwrap_or(0));
     middle.map(|at| content + inside(at)).collect()
 }
 

@@ -13,10 +13,16 @@ use crate::{assert_all, recorded};
 fn what_a_file_shows_is_what_its_bytes_are() {
     assert_all("show something else than their bytes", |_, recording, text| {
         let rendered = recording.render();
-        let at = rendered.lines().zip(text.lines()).position(|(now, then)| now != then);
+        let at = rendered
+            .lines()
+            .zip(text.lines())
+            .position(|(now, then)| now != then);
         match (rendered == text, at) {
             (true, _) => Ok(()),
-            (false, at) => Err(format!("line {:?} is not what would be written now", at.map(|at| at + 1))),
+            (false, at) => Err(format!(
+                "line {:?} is not what would be written now",
+                at.map(|at| at + 1)
+            )),
         }
     });
 }
@@ -26,16 +32,22 @@ fn every_record_opens_with_the_recorded_secrets() {
     assert_all("do not open", |_, recording, _| {
         for (number, events) in (1..).zip(&recording.connections) {
             let records = decode(events, &recording.secrets);
-            let closed = records.iter().filter(|record| record.protection == Protection::Closed);
+            let closed = records
+                .iter()
+                .filter(|record| record.protection == Protection::Closed);
             let results = recording.values("result");
-            let mut results = results.filter_map(|result| result.strip_prefix(&format!("connection {number}: ")));
+            let mut results =
+                results.filter_map(|result| result.strip_prefix(&format!("connection {number}: ")));
             // A handshake that failed has no keys; early data that a server does not take neither.
             let allowed = results.next().is_none_or(|first| !first.starts_with("TLSv1"));
             let rejected = early_data_was_rejected(&records) && !recording.is_client();
             for record in closed {
                 let is_early = rejected && record.from_client;
                 if !allowed && !is_early {
-                    return Err(format!("connection {number}: a record at {} of {} bytes", record.start, record.len));
+                    return Err(format!(
+                        "connection {number}: a record at {} of {} bytes",
+                        record.start, record.len
+                    ));
                 }
             }
             if records.iter().flat_map(|record| &record.messages).any(|message| {
@@ -70,7 +82,9 @@ fn check_finished(recording: &Recording, records: &[Record]) -> Result<usize, St
     let mut suite = None;
     let mut random = Vec::new();
     let mut checked = 0;
-    let messages = records.iter().flat_map(|record| record.messages.iter().map(move |message| (record, message)));
+    let messages = records
+        .iter()
+        .flat_map(|record| record.messages.iter().map(move |message| (record, message)));
     for (record, message) in messages {
         let bytes = &message.bytes;
         let message_type = HandshakeType(bytes[0]);
@@ -111,10 +125,18 @@ fn check_finished(recording: &Recording, records: &[Record]) -> Result<usize, St
 /// What the recordings must have, by what is in them and not by their names.
 #[test]
 fn the_recordings_cover_what_there_is() {
-    let recordings: Vec<&Recording> =
-        recorded().iter().filter_map(|(_, loaded)| loaded.as_ref().ok()).map(|(recording, _)| recording).collect();
+    let recordings: Vec<&Recording> = recorded()
+        .iter()
+        .filter_map(|(_, loaded)| loaded.as_ref().ok())
+        .map(|(recording, _)| recording)
+        .collect();
     assert!(recordings.len() >= 100, "{}", recordings.len());
-    let sides: [(bool, &str); 4] = [(true, "TLSv1.2"), (true, "TLSv1.3"), (false, "TLSv1.2"), (false, "TLSv1.3")];
+    let sides: [(bool, &str); 4] = [
+        (true, "TLSv1.2"),
+        (true, "TLSv1.3"),
+        (false, "TLSv1.2"),
+        (false, "TLSv1.3"),
+    ];
     let groups = ["x25519", "secp256r1", "secp384r1", "secp521r1"];
     let suites12 = [
         "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -124,12 +146,42 @@ fn the_recordings_cover_what_there_is() {
         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ];
-    let suites13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
-    let rsa_pss = ["rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"];
-    let schemes12 = ["rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "rsa_pss_rsae_sha256", "ed25519"];
-    let ecdsa = ["ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384", "ecdsa_secp521r1_sha512", "ed25519"];
-    let both = ["resumed", "alpn=h2", "server_name=second.test", "failed", "close_notify", "exporter"];
-    let only13 = ["hello_retry_request", "early_data=accepted", "early_data=rejected"];
+    let suites13 = [
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ];
+    let rsa_pss = [
+        "rsa_pss_rsae_sha256",
+        "rsa_pss_rsae_sha384",
+        "rsa_pss_rsae_sha512",
+    ];
+    let schemes12 = [
+        "rsa_pkcs1_sha256",
+        "rsa_pkcs1_sha384",
+        "rsa_pkcs1_sha512",
+        "rsa_pss_rsae_sha256",
+        "ed25519",
+    ];
+    let ecdsa = [
+        "ecdsa_secp256r1_sha256",
+        "ecdsa_secp384r1_sha384",
+        "ecdsa_secp521r1_sha512",
+        "ed25519",
+    ];
+    let both = [
+        "resumed",
+        "alpn=h2",
+        "server_name=second.test",
+        "failed",
+        "close_notify",
+        "exporter",
+    ];
+    let only13 = [
+        "hello_retry_request",
+        "early_data=accepted",
+        "early_data=rejected",
+    ];
     let mut missing = Vec::new();
     for (is_client, version) in sides {
         let is_tls13 = version == "TLSv1.3";
@@ -143,39 +195,73 @@ fn the_recordings_cover_what_there_is() {
             true => [&groups[..], &suites13, &rsa_pss, &ecdsa, &both, &only13].concat(),
             false => [&groups[..], &suites12, &schemes12, &both[..2], &both[3..]].concat(),
         };
-        let has = |what: &&str| results.iter().any(|result| result.split([' ', ':']).any(|word| word == *what));
-        missing.extend(wanted.into_iter().filter(|what| !has(what)).map(|what| (is_client, version, what)));
-        let resumed_after_retry =
-            results.iter().any(|result| result.contains("resumed") && result.contains("hello_retry_request"));
-        assert!(resumed_after_retry || !is_tls13, "a PSK with a HelloRetryRequest, client: {is_client}");
+        let has = |what: &&str| {
+            results
+                .iter()
+                .any(|result| result.split([' ', ':']).any(|word| word == *what))
+        };
+        missing.extend(
+            wanted
+                .into_iter()
+                .filter(|what| !has(what))
+                .map(|what| (is_client, version, what)),
+        );
+        let resumed_after_retry = results
+            .iter()
+            .any(|result| result.contains("resumed") && result.contains("hello_retry_request"));
+        assert!(
+            resumed_after_retry || !is_tls13,
+            "a PSK with a HelloRetryRequest, client: {is_client}"
+        );
     }
     assert!(missing.is_empty(), "{missing:?}");
 
     // What only shows on the wire: (sent by us?, client?, type of message).
     let messages = |ours: bool, client: bool, message: HandshakeType| {
-        recordings.iter().filter(|recording| recording.is_client() == client).any(|recording| {
-            let mut all = recording.connections.iter().flat_map(|events| decode(events, &recording.secrets));
-            all.any(|record| {
-                let of = |m: &tls_tests::transcript::decode::Message| m.bytes[0] == message.0;
-                (record.from_client == client) == ours && record.messages.iter().any(of)
+        recordings
+            .iter()
+            .filter(|recording| recording.is_client() == client)
+            .any(|recording| {
+                let mut all = recording
+                    .connections
+                    .iter()
+                    .flat_map(|events| decode(events, &recording.secrets));
+                all.any(|record| {
+                    let of = |m: &tls_tests::transcript::decode::Message| m.bytes[0] == message.0;
+                    (record.from_client == client) == ours && record.messages.iter().any(of)
+                })
             })
-        })
     };
     for client in [true, false] {
         for ours in [true, false] {
-            for message in [HandshakeType::KEY_UPDATE, HandshakeType::CERTIFICATE_VERIFY, HandshakeType::FINISHED] {
-                assert!(messages(ours, client, message), "ours: {ours}, client: {client}, {message}");
+            for message in [
+                HandshakeType::KEY_UPDATE,
+                HandshakeType::CERTIFICATE_VERIFY,
+                HandshakeType::FINISHED,
+            ] {
+                assert!(
+                    messages(ours, client, message),
+                    "ours: {ours}, client: {client}, {message}"
+                );
             }
         }
     }
-    assert!(messages(false, true, HandshakeType::HELLO_REQUEST), "no server asks to renegotiate");
+    assert!(
+        messages(false, true, HandshakeType::HELLO_REQUEST),
+        "no server asks to renegotiate"
+    );
     let split = recordings.iter().any(|recording| {
-        let mut records = recording.connections.iter().flat_map(|events| decode(events, &recording.secrets));
+        let mut records = recording
+            .connections
+            .iter()
+            .flat_map(|events| decode(events, &recording.secrets));
         records.any(|record| record.content_type == ContentType::HANDSHAKE && record.goes_on)
     });
     assert!(split, "no message over several records");
     for peer in ["OpenSSL", "GnuTLS"] {
-        let own = recordings.iter().filter(|recording| recording.values("peer").any(|of| of.starts_with(peer)));
+        let own = recordings
+            .iter()
+            .filter(|recording| recording.values("peer").any(|of| of.starts_with(peer)));
         assert!(own.count() > 10, "{peer}");
     }
 }

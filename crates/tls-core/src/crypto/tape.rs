@@ -77,7 +77,10 @@ pub fn record<T>(run: impl FnOnce() -> T) -> (T, Vec<TapeEntry>) {
         departures: Vec::new(),
     });
     let result = run();
-    (result, inserted.eject().map_or_else(Vec::new, |tape| tape.entries))
+    (
+        result,
+        inserted.eject().map_or_else(Vec::new, |tape| tape.entries),
+    )
 }
 
 /// Runs this with what is on the tape, and says where it departed from it. There the operation is done afresh, so that
@@ -168,10 +171,7 @@ pub(crate) fn fill<E>(out: &mut [u8], make: impl FnOnce(&mut [u8]) -> Result<(),
 }
 
 /// A signature that is not the same each time.
-pub(crate) fn signature<E>(
-    message: &[u8],
-    make: impl FnOnce() -> Result<Vec<u8>, E>,
-) -> Result<Vec<u8>, E> {
+pub(crate) fn signature<E>(message: &[u8], make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
     if !is_inserted() {
         return make();
     }
@@ -216,12 +216,17 @@ pub(crate) fn decapsulation_key<E>(
         return make();
     }
     let read = |bytes: &[u8]| kem::DecapsulationKey::new(&kem::ML_KEM_768, bytes).ok();
-    let bytes = output("mlkem768-key", &[], |bytes| read(bytes).is_some(), || {
-        make().map(|key| {
-            key.key_bytes()
-                .map_or_else(|_| Vec::new(), |bytes| bytes.as_ref().to_vec())
-        })
-    })?;
+    let bytes = output(
+        "mlkem768-key",
+        &[],
+        |bytes| read(bytes).is_some(),
+        || {
+            make().map(|key| {
+                key.key_bytes()
+                    .map_or_else(|_| Vec::new(), |bytes| bytes.as_ref().to_vec())
+            })
+        },
+    )?;
     read(&bytes).map_or_else(make, Ok)
 }
 
@@ -236,9 +241,15 @@ pub(crate) fn public_of(key: &kem::DecapsulationKey) -> Option<Vec<u8>> {
 
 /// Hands the ciphertext and the secret of an encapsulation for this key to `take`. `None` if the key is bad.
 pub(crate) fn encapsulate<T>(key: &[u8], take: impl FnOnce(&[u8], &[u8]) -> T) -> Option<T> {
-    let made = output("mlkem768-encapsulation", key, |bytes| bytes.len() > SECRET_LEN, || {
-        super::key_exchange::encapsulate(key, |ciphertext, secret| [secret, ciphertext].concat()).ok_or(())
-    });
+    let made = output(
+        "mlkem768-encapsulation",
+        key,
+        |bytes| bytes.len() > SECRET_LEN,
+        || {
+            super::key_exchange::encapsulate(key, |ciphertext, secret| [secret, ciphertext].concat())
+                .ok_or(())
+        },
+    );
     let made = made.ok()?;
     let (secret, ciphertext) = made.split_at_checked(SECRET_LEN)?;
     Some(take(ciphertext, secret))
@@ -267,7 +278,10 @@ mod tests {
             assert_eq!(theirs.as_bytes(), secret.as_bytes(), "{group}");
             made.extend([share, answer, secret.as_bytes().to_vec()]);
         }
-        made.push(key.sign(SignatureScheme::ECDSA_SECP256R1_SHA256, b"content").unwrap());
+        made.push(
+            key.sign(SignatureScheme::ECDSA_SECP256R1_SHA256, b"content")
+                .unwrap(),
+        );
         made
     }
 
@@ -295,7 +309,10 @@ mod tests {
         let (made, tape) = record(|| key.sign(scheme, b"content").unwrap());
         let (again, departures) = replay(tape, || key.sign(scheme, b"contents").unwrap());
         assert_ne!(made, again);
-        assert_eq!(departures, ["signature: entry 0 of the tape was made for another input"]);
+        assert_eq!(
+            departures,
+            ["signature: entry 0 of the tape was made for another input"]
+        );
     }
 
     #[test]

@@ -27,7 +27,13 @@ const TLS12: &str = "NORMAL:-VERS-ALL:+VERS-TLS1.2";
 fn client(version: ProtocolVersion, name: &str, priority: &'static str) -> Case {
     let short = short(version);
     let arguments = ["--echo", "--quiet", "--priority", priority];
-    case(format!("client-{short}-gnutls-{name}"), Program::GnuTls, version, &arguments).steps(&ECHO)
+    case(
+        format!("client-{short}-gnutls-{name}"),
+        Program::GnuTls,
+        version,
+        &arguments,
+    )
+    .steps(&ECHO)
 }
 
 fn server(version: ProtocolVersion, name: &str, priority: &'static str) -> Case {
@@ -40,7 +46,13 @@ fn server(version: ProtocolVersion, name: &str, priority: &'static str) -> Case 
         "--priority",
         priority,
     ];
-    case(format!("server-{short}-gnutls-{name}"), Program::GnuTls, version, &arguments).steps(&ANSWER)
+    case(
+        format!("server-{short}-gnutls-{name}"),
+        Program::GnuTls,
+        version,
+        &arguments,
+    )
+    .steps(&ANSWER)
 }
 
 fn short(version: ProtocolVersion) -> &'static str {
@@ -71,15 +83,39 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend([
         client(v13, "chacha20", TLS13).set([Set::Suites(vec![chacha])]),
         server(v13, "chacha20", TLS13).set([Set::Suites(vec![chacha])]),
-        client(v13, "hrr", "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-SECP384R1"),
+        client(
+            v13,
+            "hrr",
+            "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-SECP384R1",
+        ),
         server(v13, "hrr", TLS13).set([Set::Groups(vec![G::SECP521R1])]),
-        client(v13, "resumption", TLS13).set(remember()).plans([plan(&keep), plan(&ECHO)]),
-        client(v12, "resumption", TLS12).set(remember()).plans([plan(&ECHO), plan(&ECHO)]),
-        client(v12, "no-extended-main-secret", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH"),
-        client(v12, "old-extended-main-secret", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH")
-            .set([Set::AllowMissingExtendedMainSecret]),
-        client(v12, "no-renegotiation-info", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%DISABLE_SAFE_RENEGOTIATION"),
-        server(v12, "no-extended-main-secret", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH"),
+        client(v13, "resumption", TLS13)
+            .set(remember())
+            .plans([plan(&keep), plan(&ECHO)]),
+        client(v12, "resumption", TLS12)
+            .set(remember())
+            .plans([plan(&ECHO), plan(&ECHO)]),
+        client(
+            v12,
+            "no-extended-main-secret",
+            "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH",
+        ),
+        client(
+            v12,
+            "old-extended-main-secret",
+            "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH",
+        )
+        .set([Set::AllowMissingExtendedMainSecret]),
+        client(
+            v12,
+            "no-renegotiation-info",
+            "NORMAL:-VERS-ALL:+VERS-TLS1.2:%DISABLE_SAFE_RENEGOTIATION",
+        ),
+        server(
+            v12,
+            "no-extended-main-secret",
+            "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH",
+        ),
         server(v13, "unknown-ca", TLS13).set([Set::Certificate("stranger")]),
         server(v12, "wrong-name", TLS12).set([Set::Certificate("wrong-name")]),
         server(v13, "exporter", TLS13).steps(&[

@@ -27,7 +27,13 @@ fn server(version: ProtocolVersion, name: &str, arguments: &[&'static str]) -> C
     // No two of these at once.
     let option = (!arguments.iter().any(|argument| argument.starts_with("-tls1_"))).then_some(option);
     let arguments: Vec<_> = option.iter().chain(named).chain(arguments).copied().collect();
-    case(format!("server-{short}-{name}"), Program::OpenSsl, version, &arguments).steps(&TALK)
+    case(
+        format!("server-{short}-{name}"),
+        Program::OpenSsl,
+        version,
+        &arguments,
+    )
+    .steps(&TALK)
 }
 
 fn server13(name: &str, arguments: &[&'static str]) -> Case {
@@ -62,10 +68,18 @@ fn suites_and_keys() -> Vec<Case> {
     for (name, suite, identity) in [
         ("ecdsa-aes128", C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "p256"),
         ("ecdsa-aes256", C::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "p256"),
-        ("ecdsa-chacha20", C::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "p256"),
+        (
+            "ecdsa-chacha20",
+            C::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            "p256",
+        ),
         ("rsa-aes128", C::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "rsa2048"),
         ("rsa-aes256", C::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "rsa2048"),
-        ("rsa-chacha20", C::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "rsa2048"),
+        (
+            "rsa-chacha20",
+            C::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            "rsa2048",
+        ),
     ] {
         cases.push(server12(name, &[]).set([Set::Suites(vec![suite]), Set::Certificate(identity)]));
     }
@@ -139,12 +153,72 @@ fn client_certificates(version: ProtocolVersion) -> Vec<Case> {
         server(version, &format!("client-certificate-{name}"), arguments).set(required())
     };
     vec![
-        presented("p256", &["-cert", "{pki}/client-p256-leaf.pem", "-key", "{pki}/client-p256-key.pem", "-cert_chain", "{pki}/client-p256-issuers.pem"]),
-        presented("p384", &["-cert", "{pki}/client-p384-leaf.pem", "-key", "{pki}/client-p384-key.pem", "-cert_chain", "{pki}/client-p384-issuers.pem"]),
-        presented("p521", &["-cert", "{pki}/client-p521-leaf.pem", "-key", "{pki}/client-p521-key.pem", "-cert_chain", "{pki}/client-p521-issuers.pem"]),
-        presented("rsa2048", &["-cert", "{pki}/client-rsa2048-leaf.pem", "-key", "{pki}/client-rsa2048-key.pem", "-cert_chain", "{pki}/client-rsa2048-issuers.pem"]),
-        presented("ed25519", &["-cert", "{pki}/client-ed25519-leaf.pem", "-key", "{pki}/client-ed25519-key.pem", "-cert_chain", "{pki}/client-ed25519-issuers.pem"]),
-        presented("unknown-ca", &["-cert", "{pki}/client-stranger-leaf.pem", "-key", "{pki}/client-stranger-key.pem", "-cert_chain", "{pki}/client-stranger-issuers.pem"]),
+        presented(
+            "p256",
+            &[
+                "-cert",
+                "{pki}/client-p256-leaf.pem",
+                "-key",
+                "{pki}/client-p256-key.pem",
+                "-cert_chain",
+                "{pki}/client-p256-issuers.pem",
+            ],
+        ),
+        presented(
+            "p384",
+            &[
+                "-cert",
+                "{pki}/client-p384-leaf.pem",
+                "-key",
+                "{pki}/client-p384-key.pem",
+                "-cert_chain",
+                "{pki}/client-p384-issuers.pem",
+            ],
+        ),
+        presented(
+            "p521",
+            &[
+                "-cert",
+                "{pki}/client-p521-leaf.pem",
+                "-key",
+                "{pki}/client-p521-key.pem",
+                "-cert_chain",
+                "{pki}/client-p521-issuers.pem",
+            ],
+        ),
+        presented(
+            "rsa2048",
+            &[
+                "-cert",
+                "{pki}/client-rsa2048-leaf.pem",
+                "-key",
+                "{pki}/client-rsa2048-key.pem",
+                "-cert_chain",
+                "{pki}/client-rsa2048-issuers.pem",
+            ],
+        ),
+        presented(
+            "ed25519",
+            &[
+                "-cert",
+                "{pki}/client-ed25519-leaf.pem",
+                "-key",
+                "{pki}/client-ed25519-key.pem",
+                "-cert_chain",
+                "{pki}/client-ed25519-issuers.pem",
+            ],
+        ),
+        presented(
+            "unknown-ca",
+            &[
+                "-cert",
+                "{pki}/client-stranger-leaf.pem",
+                "-key",
+                "{pki}/client-stranger-key.pem",
+                "-cert_chain",
+                "{pki}/client-stranger-issuers.pem",
+            ],
+        ),
         presented("missing", &[]),
         server(version, "client-certificate-none", &[]).set([Set::ClientAuth { required: false }]),
     ]
@@ -163,18 +237,33 @@ fn resumption() -> Vec<Case> {
         let first = plan(&TALK).early("").arguments(&write);
         [first, plan(steps).early("").arguments(&early)]
     };
-    let told = [Step::Receive("early data\n"), Step::Send("got it\n"), Step::EndInput, Step::AwaitEnd, Step::Close];
+    let told = [
+        Step::Receive("early data\n"),
+        Step::Send("got it\n"),
+        Step::EndInput,
+        Step::AwaitEnd,
+        Step::Close,
+    ];
     vec![
         server13("resumption", &[]).plans(twice()),
-        server13("resumption-stateful", &[]).set([Set::SessionStore]).plans(twice()),
+        server13("resumption-stateful", &[])
+            .set([Set::SessionStore])
+            .plans(twice()),
         server13("resumption-hrr", &["-groups", "P-521:P-256"]).plans(twice()),
         server13("resumption-refused", &[]).plans(refused()),
-        server13("early-data", &[]).set([Set::MaxEarlyData(1000)]).plans(with_early(&told)),
+        server13("early-data", &[])
+            .set([Set::MaxEarlyData(1000)])
+            .plans(with_early(&told)),
         server13("early-data-rejected", &[])
             .set([Set::MaxEarlyData(1000)])
-            .plans([plan(&TALK).early("").arguments(&write), plan(&TALK).arguments(&early)]),
+            .plans([
+                plan(&TALK).early("").arguments(&write),
+                plan(&TALK).arguments(&early),
+            ]),
         server12("resumption-ticket", &[]).plans(twice()),
-        server12("resumption-id", &["-no_ticket"]).set([Set::SessionStore]).plans(twice()),
+        server12("resumption-id", &["-no_ticket"])
+            .set([Set::SessionStore])
+            .plans(twice()),
         server12("resumption-refused", &[]).plans(refused()),
     ]
 }
@@ -182,12 +271,7 @@ fn resumption() -> Vec<Case> {
 fn after_the_handshake() -> Vec<Case> {
     let label = "EXPORTER-transcript";
     let exporting = ["-keymatexport", label, "-keymatexportlen", "32"];
-    let exported = [
-        Step::Export(label),
-        Step::EndInput,
-        Step::AwaitEnd,
-        Step::Close,
-    ];
+    let exported = [Step::Export(label), Step::EndInput, Step::AwaitEnd, Step::Close];
     vec![
         server13("exporter", &exporting).steps(&exported),
         server12("exporter", &exporting).steps(&exported),
@@ -223,7 +307,8 @@ fn after_the_handshake() -> Vec<Case> {
             Step::Say("R\n"),
             Step::AwaitEnd,
         ]),
-        server12("fallback", &["-fallback_scsv"]).set([Set::Versions(ProtocolVersion::TLS12, ProtocolVersion::TLS13)]),
+        server12("fallback", &["-fallback_scsv"])
+            .set([Set::Versions(ProtocolVersion::TLS12, ProtocolVersion::TLS13)]),
     ]
 }
 
@@ -240,16 +325,13 @@ fn endings(version: ProtocolVersion) -> Vec<Case> {
             .set([Set::Suites(vec![C::TLS_AES_128_GCM_SHA256])]),
     };
     vec![
-        short("close", &[]).steps(&[
-            Step::Send("bye\n"),
-            Step::Close,
-            Step::AwaitEnd,
-        ]),
+        short("close", &[]).steps(&[Step::Send("bye\n"), Step::Close, Step::AwaitEnd]),
         short("alert-unknown-ca", &[]).set([Set::Certificate("stranger")]),
         short("alert-expired", &[]).set([Set::Certificate("expired")]),
         short("alert-wrong-name", &["-verify_hostname", "server.test"]).set([Set::Certificate("wrong-name")]),
         short("no-group", &["-groups", "P-521"]),
-        short("no-scheme", &["-sigalgs", "ECDSA+SHA384"]).set([Set::Schemes(vec![S::ECDSA_SECP256R1_SHA256])]),
+        short("no-scheme", &["-sigalgs", "ECDSA+SHA384"])
+            .set([Set::Schemes(vec![S::ECDSA_SECP256R1_SHA256])]),
         suites,
         other_version,
     ]

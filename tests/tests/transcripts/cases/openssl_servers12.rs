@@ -25,12 +25,24 @@ pub(super) fn cases() -> Vec<Case> {
     for (name, suite, identity) in [
         ("ecdsa-aes128", C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "p256"),
         ("ecdsa-aes256", C::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "p256"),
-        ("ecdsa-chacha20", C::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "p256"),
+        (
+            "ecdsa-chacha20",
+            C::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            "p256",
+        ),
         ("rsa-aes128", C::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "rsa2048"),
         ("rsa-aes256", C::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "rsa2048"),
-        ("rsa-chacha20", C::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "rsa2048"),
+        (
+            "rsa-chacha20",
+            C::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            "rsa2048",
+        ),
     ] {
-        cases.push(client(name, REV).identity(identity).set([Set::Suites(vec![suite])]));
+        cases.push(
+            client(name, REV)
+                .identity(identity)
+                .set([Set::Suites(vec![suite])]),
+        );
     }
     for (name, group) in [
         ("x25519", G::X25519),
@@ -42,7 +54,11 @@ pub(super) fn cases() -> Vec<Case> {
     }
     for identity in ["p384", "p521", "rsa3072", "rsa4096", "ed25519"] {
         let groups = vec![G::X25519, G::SECP256R1, G::SECP384R1, G::SECP521R1];
-        cases.push(client(identity, REV).identity(identity).set([Set::Groups(groups)]));
+        cases.push(
+            client(identity, REV)
+                .identity(identity)
+                .set([Set::Groups(groups)]),
+        );
     }
     for (name, scheme) in [
         ("pkcs1-sha256", S::RSA_PKCS1_SHA256),
@@ -96,7 +112,13 @@ fn client_certificates() -> Vec<Case> {
         "-verify_return_error",
     ];
     let own = ["p256", "p384", "p521", "rsa2048", "ed25519"];
-    let files = ["client-p256", "client-p384", "client-p521", "client-rsa2048", "client-ed25519"];
+    let files = [
+        "client-p256",
+        "client-p384",
+        "client-p521",
+        "client-rsa2048",
+        "client-ed25519",
+    ];
     let mut cases: Vec<Case> = (own.iter().zip(files))
         .map(|(name, file)| {
             // OpenSSL refuses a curve that was not among the groups.
@@ -141,10 +163,8 @@ fn endings() -> Vec<Case> {
             Step::Say("r\n"),
             Step::AwaitEnd,
         ]),
-        client("close-by-peer", &["-tls1_2", "-WWW"]).steps(&[
-            Step::Send("GET /Cargo.toml HTTP/1.0\r\n\r\n"),
-            Step::AwaitEnd,
-        ]),
+        client("close-by-peer", &["-tls1_2", "-WWW"])
+            .steps(&[Step::Send("GET /Cargo.toml HTTP/1.0\r\n\r\n"), Step::AwaitEnd]),
         client("truncated-by-peer", &["-tls1_2"]).steps(&[
             Step::Say("bye\n"),
             Step::Receive("bye\n"),
@@ -154,8 +174,11 @@ fn endings() -> Vec<Case> {
         client("expired", REV).identity("expired"),
         client("wrong-name", REV).identity("wrong-name"),
         client("unknown-ca", REV).identity("stranger"),
-        client("no-suite", &["-tls1_2", "-rev", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"])
-            .set([Set::Suites(vec![C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])]),
+        client(
+            "no-suite",
+            &["-tls1_2", "-rev", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+        )
+        .set([Set::Suites(vec![C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])]),
         client("no-group", &["-tls1_2", "-rev", "-groups", "P-521"]),
         client("no-version", &["-tls1_3", "-rev"]),
     ]

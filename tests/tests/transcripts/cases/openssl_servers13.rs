@@ -58,8 +58,16 @@ pub(super) fn cases() -> Vec<Case> {
         let schemes = vec![scheme, S::ECDSA_SECP256R1_SHA256];
         cases.push(client(name, REV).identity("rsa2048").set([Set::Schemes(schemes)]));
     }
-    cases.push(client("chain-rsa", REV).identity("rsa-chain").set([Set::Roots("rsa-root")]));
-    cases.push(client("chain-ed25519", REV).identity("ed25519-chain").set([Set::Roots("ed25519-root")]));
+    cases.push(
+        client("chain-rsa", REV)
+            .identity("rsa-chain")
+            .set([Set::Roots("rsa-root")]),
+    );
+    cases.push(
+        client("chain-ed25519", REV)
+            .identity("ed25519-chain")
+            .set([Set::Roots("ed25519-root")]),
+    );
     cases.push(client("chain-large", REV).identity("large"));
     cases.extend(extensions());
     cases.extend(client_certificates());
@@ -92,7 +100,8 @@ fn extensions() -> Vec<Case> {
             .plans([plan(&TALK).to("second.test")]),
         client("sni-none", &names).set([Set::SendServerName(false)]),
         client("sni-unknown", &fatal),
-        client("middlebox-off", &["-tls1_3", "-rev", "-no_middlebox"]).set([Set::MiddleboxCompatibility(false)]),
+        client("middlebox-off", &["-tls1_3", "-rev", "-no_middlebox"])
+            .set([Set::MiddleboxCompatibility(false)]),
         client("padding", &["-tls1_3", "-rev", "-record_padding", "256"]),
         client("split-records", &["-tls1_3", "-rev", "-max_send_frag", "512"]).identity("rsa4096"),
         client("hrr", &["-tls1_3", "-rev", "-groups", "P-256"]),
@@ -100,13 +109,29 @@ fn extensions() -> Vec<Case> {
     ]
 }
 
-const ASKING: &[&str] = &["-tls1_3", "-rev", "-Verify", "3", "-CAfile", "{pki}/root-ca.pem", "-verify_return_error"];
+const ASKING: &[&str] = &[
+    "-tls1_3",
+    "-rev",
+    "-Verify",
+    "3",
+    "-CAfile",
+    "{pki}/root-ca.pem",
+    "-verify_return_error",
+];
 
 fn client_certificates() -> Vec<Case> {
     let own = ["p256", "p384", "p521", "rsa2048", "ed25519"];
-    let files = ["client-p256", "client-p384", "client-p521", "client-rsa2048", "client-ed25519"];
+    let files = [
+        "client-p256",
+        "client-p384",
+        "client-p521",
+        "client-rsa2048",
+        "client-ed25519",
+    ];
     let mut cases: Vec<Case> = (own.iter().zip(files))
-        .map(|(name, file)| client(&format!("client-certificate-{name}"), ASKING).set([Set::Certificate(file)]))
+        .map(|(name, file)| {
+            client(&format!("client-certificate-{name}"), ASKING).set([Set::Certificate(file)])
+        })
         .collect();
     let optional = ["-tls1_3", "-rev", "-verify", "3", "-CAfile", "{pki}/root-ca.pem"];
     cases.push(client("client-certificate-none", &optional));
@@ -120,19 +145,29 @@ fn resumption() -> Vec<Case> {
     let early = ["-tls1_3", "-early_data"];
     let retry = [&["-groups", "P-256"][..], REV].concat();
     let first = [Step::ReadTickets(2), Step::Close, Step::AwaitEnd];
-    let second = [Step::Say("answer\n"), Step::Receive("answer\n"), Step::Close, Step::AwaitEnd];
+    let second = [
+        Step::Say("answer\n"),
+        Step::Receive("answer\n"),
+        Step::Close,
+        Step::AwaitEnd,
+    ];
     vec![
-        client("resumption", REV).set(remember()).plans([plan(&REMEMBER), plan(&TALK)]),
-        client("resumption-hrr", &retry).set(remember()).plans([plan(&REMEMBER), plan(&TALK)]),
+        client("resumption", REV)
+            .set(remember())
+            .plans([plan(&REMEMBER), plan(&TALK)]),
+        client("resumption-hrr", &retry)
+            .set(remember())
+            .plans([plan(&REMEMBER), plan(&TALK)]),
         client("resumption-refused", REV)
             .set(remember())
             .plans([plan(&REMEMBER), plan(&TALK).arguments(&["-naccept", "1"])]),
         client("early-data", &early)
             .set(remember())
             .plans([plan(&first), plan(&second).early("early\n")]),
-        client("early-data-rejected", &early)
-            .set(remember())
-            .plans([plan(&first), plan(&second).early("early\n").arguments(&["-naccept", "1"])]),
+        client("early-data-rejected", &early).set(remember()).plans([
+            plan(&first),
+            plan(&second).early("early\n").arguments(&["-naccept", "1"]),
+        ]),
     ]
 }
 
@@ -194,10 +229,15 @@ fn refusals() -> Vec<Case> {
         client("wrong-name", REV).identity("wrong-name"),
         client("unknown-ca", REV).identity("stranger"),
         client("wrong-usage", REV).identity("client-p256"),
-        client("no-suite", &["-tls1_3", "-rev", "-ciphersuites", "TLS_AES_256_GCM_SHA384"])
-            .set(only(C::TLS_AES_128_GCM_SHA256)),
+        client(
+            "no-suite",
+            &["-tls1_3", "-rev", "-ciphersuites", "TLS_AES_256_GCM_SHA384"],
+        )
+        .set(only(C::TLS_AES_128_GCM_SHA256)),
         client("no-group", &["-tls1_3", "-rev", "-groups", "P-521"]),
-        client("no-scheme", REV).identity("rsa2048").set([Set::Schemes(vec![S::ECDSA_SECP256R1_SHA256])]),
+        client("no-scheme", REV)
+            .identity("rsa2048")
+            .set([Set::Schemes(vec![S::ECDSA_SECP256R1_SHA256])]),
         client("no-version", &["-tls1_2", "-rev"]),
     ]
 }
