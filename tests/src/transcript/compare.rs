@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use super::decode::{Record, decode};
-use super::file::direction;
 use super::run::Replay;
-use super::{Event, Recording, What, hex};
+use super::{Event, Recording, What, direction, hex};
 
 /// Characters of one of the two columns.
 const COLUMN: usize = 78;

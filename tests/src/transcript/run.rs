@@ -4,7 +4,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tls_core::dangerous_recorded_crypto::{record, replay};
+use tls_core::dangerous_recorded_crypto::{TapeEntry, record, replay};
 use tls_core::{
     Answer, ClientSessionCache as _, Connection, ConnectionContext, EarlyData, Error, KeyLog,
     KeyUpdateRequest, Negotiated, Peer, ReadEvent, ServerName, Side, accept, accept_early, connect_early,
@@ -12,7 +12,7 @@ use tls_core::{
 
 use super::case::{Case, Plan, Setting, Shared, Step, client_config, server_config};
 use super::wire::{Departure, Wire};
-use super::{Recording, Secret, hex};
+use super::{Recording, Secret, Seed, hex};
 
 /// Bytes of exported keying material.
 const EXPORTED: usize = 32;
@@ -101,9 +101,12 @@ pub fn replay_case(case: &Case, recording: &Recording, mut wire: impl FnMut(usiz
         .next()
         .and_then(|clock| clock.parse().ok())
         .unwrap_or(0);
+    let seeds = recording.seeds.iter().cloned();
+    let tape = seeds.map(|seed| TapeEntry::new(seed.operation, seed.input, seed.output));
+    let tape = tape.collect();
     let mut facts = Vec::new();
     let mut last = Outcome::default();
-    let (departure, off_tape) = replay(recording.tape.clone(), || {
+    let (departure, off_tape) = replay(tape, || {
         let shared = Shared::new(clock, Arc::clone(&log) as _);
         for number in 0..recording.connections.len().min(case.connections.len()) {
             let wire = wire(number);
@@ -147,7 +150,12 @@ pub fn record_case(
             recording.connections.push(wire.events());
         }
     });
-    recording.tape = tape;
+    let seeds = tape.into_iter().map(|entry| Seed {
+        operation: entry.operation,
+        input: entry.input,
+        output: entry.output,
+    });
+    recording.seeds = seeds.collect();
     recording.secrets = log.get();
     recording
 }

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tls_core::dangerous_recorded_crypto::TapeEntry;
-
 use super::decode::{Record, decode};
-use super::{Event, Recording, Secret, What, hex, unhex};
+use super::{Event, Recording, Secret, Seed, What, hex, unhex};
 
 /// Hex digits of a seed in one line.
 const SEED_LINE: usize = 96;
@@ -22,7 +20,7 @@ impl Recording {
             let (random, bytes) = (hex(&secret.client_random), hex(&secret.secret));
             let _ = writeln!(text, "secret: {} {random} {bytes}", secret.label);
         }
-        for entry in &self.tape {
+        for entry in &self.seeds {
             let _ = writeln!(text, "seed: {} {}", entry.operation, hex(&entry.input));
             for line in hex(&entry.output).as_bytes().chunks(SEED_LINE) {
                 let _ = writeln!(text, "  {}", String::from_utf8_lossy(line));
@@ -83,7 +81,7 @@ impl Recording {
                     .push(Event { from_client, what });
             } else if let Some(seed) = line.strip_prefix("  ") {
                 let bytes = unhex(seed).ok_or_else(|| wrong("not hexadecimal"))?;
-                let entry = recording.tape.last_mut().ok_or_else(|| wrong("no seed"))?;
+                let entry = recording.seeds.last_mut().ok_or_else(|| wrong("no seed"))?;
                 entry.output.extend(bytes);
             } else {
                 let (key, value) = line
@@ -94,7 +92,7 @@ impl Recording {
                         .secrets
                         .push(secret(value).ok_or_else(|| wrong("not a secret"))?),
                     "seed" => recording
-                        .tape
+                        .seeds
                         .push(seed(value).ok_or_else(|| wrong("not a seed"))?),
                     _ => recording.header.push((key.to_owned(), value.to_owned())),
                 }
@@ -116,13 +114,13 @@ fn secret(value: &str) -> Option<Secret> {
     })
 }
 
-fn seed(value: &str) -> Option<TapeEntry> {
+fn seed(value: &str) -> Option<Seed> {
     let (operation, input) = value.split_once(' ')?;
-    Some(TapeEntry::new(
-        operation,
-        unhex(input)?.try_into().ok()?,
-        Vec::new(),
-    ))
+    Some(Seed {
+        operation: operation.to_owned(),
+        input: unhex(input)?.try_into().ok()?,
+        output: Vec::new(),
+    })
 }
 
 /// The bytes of `00010  16 03 ...  |....|`.
@@ -162,7 +160,7 @@ fn render_connection(text: &mut String, events: &[Event], records: &[Record]) {
 
 /// `client to server`, or the other way.
 #[must_use]
-pub(super) fn direction(from_client: bool) -> &'static str {
+pub fn direction(from_client: bool) -> &'static str {
     match from_client {
         true => "client to server",
         false => "server to client",

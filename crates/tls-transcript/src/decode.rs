@@ -143,7 +143,8 @@ pub fn decode(events: &[Event], secrets: &[Secret]) -> Vec<Record> {
         client_random: Vec::new(),
         suite: chosen_suite(events),
         is_tls13: false,
-        sides: [Side::new(), Side::new()],
+        client: Side::new(),
+        server: Side::new(),
     };
     decoder.is_tls13 = matches!(decoder.suite, Some((_, code, _)) if code >> 8 == 0x13);
     let mut records = Vec::new();
@@ -178,12 +179,16 @@ fn chosen_suite(events: &[Event]) -> Option<(Suite, u16, Vec<u8>)> {
     Some((Suite::new(code)?, code, body.get(2..34)?.to_vec()))
 }
 
+/// Bytes in front of each record.
+const HEADER: usize = 5;
+
 struct Decoder<'a> {
     secrets: &'a [Secret],
     client_random: Vec<u8>,
     suite: Option<(Suite, u16, Vec<u8>)>,
     is_tls13: bool,
-    sides: [Side; 2],
+    client: Side,
+    server: Side,
 }
 
 struct Side {
@@ -213,14 +218,16 @@ impl Side {
 
 impl Decoder<'_> {
     fn side(&mut self, client: bool) -> &mut Side {
-        &mut self.sides[usize::from(!client)]
+        match client {
+            true => &mut self.client,
+            false => &mut self.server,
+        }
     }
 
     fn next(&mut self, from_client: bool, event: usize) -> Option<Record> {
         let side = self.side(from_client);
-        let header = side.pending.get(..5)?;
-        let (kind, version) = (header[0], u16::from_be_bytes([header[1], header[2]]));
-        let len = 5 + usize::from(u16::from_be_bytes([header[3], header[4]]));
+        let [kind, major, minor, high, low] = *side.pending.first_chunk::<HEADER>()?;
+        let len = HEADER + usize::from(u16::from_be_bytes([high, low]));
         let bytes = side.pending.get(..len)?.to_vec();
         side.pending.drain(..len);
         let start = side.done;
@@ -231,9 +238,9 @@ impl Decoder<'_> {
             start,
             len,
             content_type: ContentType(kind),
-            version: ProtocolVersion(version),
+            version: ProtocolVersion(u16::from_be_bytes([major, minor])),
             protection: Protection::None,
-            content: bytes[5..].to_vec(),
+            content: bytes.get(HEADER..)?.to_vec(),
             padding: 0,
             messages: Vec::new(),
             goes_on: false,
@@ -311,12 +318,14 @@ impl Decoder<'_> {
             };
             let keys = labels
                 .iter()
-                .filter_map(|(label, name)| Some((*name, Opener::tls13(suite, secret(label)?))));
+                .filter_map(|(label, name)| Some((*name, Opener::tls13(suite, secret(label)?)?)));
             keys.collect()
         } else {
             let main = secret("CLIENT_RANDOM");
             let keys = main.map(|main| Opener::tls12(suite, main, &self.client_random, &server_random));
-            let key = keys.and_then(|keys| keys.into_iter().nth(usize::from(!client)));
+            let key = keys
+                .flatten()
+                .map(|[of_client, of_server]| if client { of_client } else { of_server });
             key.map(|key| ("connection's", key)).into_iter().collect()
         };
         self.side(client).keys = keys;
@@ -338,7 +347,7 @@ impl Decoder<'_> {
                 break;
             };
             side.message.drain(..len);
-            if bytes[0] == 1 && record.protection == Protection::None {
+            if bytes.first() == Some(&1) && record.protection == Protection::None {
                 random = bytes.get(6..38).map(<[u8]>::to_vec);
             }
             let fields = fields(&bytes, is_tls13);
@@ -357,7 +366,8 @@ impl Decoder<'_> {
 pub fn early_data_was_rejected(records: &[Record]) -> bool {
     let messages = || records.iter().flat_map(|record| &record.messages);
     let has = |kind: u8| {
-        messages().any(|m| m.bytes[0] == kind && has_extension(&m.fields, ExtensionType::EARLY_DATA))
+        messages()
+            .any(|m| m.bytes.first() == Some(&kind) && has_extension(&m.fields, ExtensionType::EARLY_DATA))
     };
     (has(1) && !has(8)) || has(1) && messages().any(|message| is_retry(&message.bytes))
 }

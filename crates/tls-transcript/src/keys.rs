@@ -44,11 +44,11 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// From a traffic secret of TLS 1.3 (section 7.3).
+    /// From a traffic secret of TLS 1.3 (section 7.3). `None` for one that has not the length of the suite's hash.
     #[must_use]
-    pub fn tls13(suite: Suite, secret: &[u8]) -> Self {
+    pub fn tls13(suite: Suite, secret: &[u8]) -> Option<Self> {
         let key = expand_label(suite.hash, secret, "key", suite.aead.key_len());
-        let iv = expand_label(suite.hash, secret, "iv", 12);
+        let iv = expand_label(suite.hash, secret, "iv", NONCE_LEN);
         Self::new(suite, &key, iv, secret)
     }
 
@@ -56,54 +56,64 @@ impl Opener {
     #[must_use]
     pub fn updated(&self) -> Option<Self> {
         let suite = self.suite;
-        suite.is_tls13.then(|| {
-            let len = self.secret.len();
-            Self::tls13(suite, &expand_label(suite.hash, &self.secret, "traffic upd", len))
-        })
+        let next = expand_label(suite.hash, &self.secret, "traffic upd", self.secret.len());
+        suite.is_tls13.then(|| Self::tls13(suite, &next)).flatten()
     }
 
     /// Those of client and server from the main secret of TLS 1.2 (RFC 5246 6.3).
     #[must_use]
-    pub fn tls12(suite: Suite, main_secret: &[u8], client_random: &[u8], server_random: &[u8]) -> [Self; 2] {
-        let (key_len, iv_len) = (suite.aead.key_len(), if suite.is_chacha() { 12 } else { 4 });
+    pub fn tls12(
+        suite: Suite,
+        main_secret: &[u8],
+        client_random: &[u8],
+        server_random: &[u8],
+    ) -> Option<[Self; 2]> {
+        let key_len = suite.aead.key_len();
+        let iv_len = if suite.is_chacha() { NONCE_LEN } else { 4 };
         let seed = [b"key expansion", server_random, client_random].concat();
         let block = p_hash(suite.hash, main_secret, &seed, 2 * (key_len + iv_len));
-        let (keys, ivs) = block.split_at(2 * key_len);
-        [0, 1].map(|side| {
-            let key = &keys[side * key_len..][..key_len];
-            Self::new(suite, key, ivs[side * iv_len..][..iv_len].to_vec(), &[])
-        })
+        let (client_key, rest) = block.split_at_checked(key_len)?;
+        let (server_key, rest) = rest.split_at_checked(key_len)?;
+        let (client_iv, server_iv) = rest.split_at_checked(iv_len)?;
+        Some([
+            Self::new(suite, client_key, client_iv.to_vec(), &[])?,
+            Self::new(suite, server_key, server_iv.to_vec(), &[])?,
+        ])
     }
 
-    fn new(suite: Suite, key: &[u8], iv: Vec<u8>, secret: &[u8]) -> Self {
-        let key = UnboundKey::new(suite.aead, key).expect("the length is that of the suite");
-        Self {
+    fn new(suite: Suite, key: &[u8], iv: Vec<u8>, secret: &[u8]) -> Option<Self> {
+        Some(Self {
             suite,
-            key: LessSafeKey::new(key),
+            key: LessSafeKey::new(UnboundKey::new(suite.aead, key).ok()?),
             iv,
             next: 0,
             secret: secret.to_vec(),
-        }
+        })
     }
 
     /// Opens a record, header and all; `None`, and nothing has changed, if this is not its key.
     pub fn open(&mut self, record: &[u8]) -> Option<Vec<u8>> {
         let (header, body) = record.split_at_checked(5)?;
         let number = self.next.to_be_bytes();
-        let mut nonce = [0; 12];
+        let mut nonce = [0; NONCE_LEN];
         let (aad, sealed) = if self.suite.is_tls13 {
             (header.to_vec(), body)
         } else {
             let explicit = if self.suite.is_chacha() { 0 } else { 8 };
             let (explicit, sealed) = body.split_at_checked(explicit)?;
-            nonce[4..4 + explicit.len()].copy_from_slice(explicit);
-            let len = u16::try_from(sealed.len().checked_sub(16)?).ok()?;
-            ([&number, &header[..3], &len.to_be_bytes()].concat(), sealed)
+            nonce
+                .iter_mut()
+                .skip(4)
+                .zip(explicit)
+                .for_each(|(to, from)| *to = *from);
+            let len = u16::try_from(sealed.len().checked_sub(TAG_LEN)?).ok()?;
+            ([&number, header.get(..3)?, &len.to_be_bytes()].concat(), sealed)
         };
         nonce.iter_mut().zip(&self.iv).for_each(|(to, from)| *to ^= from);
         if self.iv.len() == nonce.len() {
-            nonce[4..]
+            nonce
                 .iter_mut()
+                .skip(4)
                 .zip(number)
                 .for_each(|(to, from)| *to ^= from);
         }
@@ -113,10 +123,15 @@ impl Opener {
             .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text);
         let len = opened.ok()?.len();
         text.truncate(len);
-        self.next += 1;
+        self.next = self.next.checked_add(1)?;
         Some(text)
     }
 }
+
+/// Bytes of a nonce of any AEAD here.
+const NONCE_LEN: usize = 12;
+/// Bytes of a tag.
+const TAG_LEN: usize = 16;
 
 /// The verify_data of a Finished: from the handshake traffic secret of its sender (section 4.4.4), or from the main
 /// secret of TLS 1.2 with the label of the sender (RFC 5246 7.4.9). `messages` are all before it.
@@ -145,19 +160,17 @@ pub fn message_hash(suite: Suite, client_hello: &[u8]) -> Vec<u8> {
     let is_sha256 = suite.hash == HMAC_SHA256;
     let algorithm = if is_sha256 { &SHA256 } else { &SHA384 };
     let hash = digest(algorithm, client_hello);
-    let len = u8::try_from(hash.as_ref().len()).expect("a hash is short");
+    let len = u8::try_from(hash.as_ref().len()).unwrap_or_default();
     [&[254, 0, 0, len], hash.as_ref()].concat()
 }
 
 /// HKDF-Expand-Label without context, of at most one hash (section 7.1).
 fn expand_label(hash: hmac::Algorithm, secret: &[u8], label: &str, len: usize) -> Vec<u8> {
-    let mut info = u16::try_from(len)
-        .expect("a hash is short")
-        .to_be_bytes()
-        .to_vec();
-    info.push(u8::try_from(label.len() + 6).expect("labels are short"));
+    let mut info = u16::try_from(len).unwrap_or_default().to_be_bytes().to_vec();
+    info.push(u8::try_from(label.len().saturating_add(6)).unwrap_or_default());
     info.extend([b"tls13 ", label.as_bytes(), &[0, 1]].concat());
-    hmac::sign(&hmac::Key::new(hash, secret), &info).as_ref()[..len].to_vec()
+    let made = hmac::sign(&hmac::Key::new(hash, secret), &info);
+    made.as_ref().get(..len).unwrap_or_default().to_vec()
 }
 
 /// The PRF of TLS 1.2, given label and seed in one (RFC 5246 5).
