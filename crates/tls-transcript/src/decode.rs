@@ -96,7 +96,8 @@ impl Record {
         if self.goes_on {
             lines.push("  a message that goes on in the next record".to_owned());
         }
-        lines
+        // Names come from a peer: none of them makes two lines of one, or speaks to a terminal.
+        lines.iter().map(|line| harmless(line)).collect()
     }
 
     /// Where in the content this byte lies: the message and its deepest field.
@@ -130,6 +131,17 @@ impl Record {
             None => format!("byte {at} of {name}"),
         }
     }
+}
+
+fn harmless(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c.is_control() {
+            true => text.extend(c.escape_default()),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 /// The records of a connection, in the order in which they were complete.
@@ -370,4 +382,58 @@ pub fn early_data_was_rejected(records: &[Record]) -> bool {
             .any(|m| m.bytes.first() == Some(&kind) && has_extension(&m.fields, ExtensionType::EARLY_DATA))
     };
     (has(1) && !has(8)) || has(1) && messages().any(|message| is_retry(&message.bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_make_a_line_of_its_own() {
+        let name = b"a\n-- end\x1b[31m";
+        let mut extension = vec![
+            0,
+            0,
+            0,
+            5 + name.len() as u8,
+            0,
+            3 + name.len() as u8,
+            0,
+            0,
+            name.len() as u8,
+        ];
+        extension.extend(name);
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 1, 1, 0, 0, extension.len() as u8]);
+        body.extend(extension);
+        let mut record = vec![22, 3, 1, 0, 4 + body.len() as u8, 1, 0, 0, body.len() as u8];
+        record.extend(body);
+        let event = Event {
+            from_client: true,
+            what: What::Bytes(record),
+        };
+        let lines = decode(&[event], &[])[0].lines();
+        assert!(
+            lines.iter().all(|line| !line.contains(char::is_control)),
+            "{lines:?}"
+        );
+        assert!(lines.iter().any(|line| line.contains(r"a\n-- end")), "{lines:?}");
+    }
+
+    #[test]
+    fn half_a_record_waits_for_its_rest() {
+        let of = |bytes: &[u8]| Event {
+            from_client: false,
+            what: What::Bytes(bytes.to_vec()),
+        };
+        let events = [of(&[21, 3, 3, 0]), of(&[2, 2]), of(&[40, 21])];
+        let records = decode(&events, &[]);
+        assert_eq!(records.len(), 1);
+        assert_eq!((records[0].event, records[0].start, records[0].len), (2, 0, 7));
+        assert_eq!(
+            records[0].lines(),
+            ["alert, 2 bytes", "  fatal handshake_failure"]
+        );
+    }
 }

@@ -9,13 +9,26 @@ use super::{Event, Recording, Secret, Seed, What, hex, unhex};
 const SEED_LINE: usize = 96;
 
 impl Recording {
+    /// What is decoded, without the bytes, the secrets and the seeds.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = self.render_header();
+        for (number, events) in (1..).zip(&self.connections) {
+            let _ = writeln!(text, "\n=== connection {number}");
+            render_connection(&mut text, events, &decode(events, &self.secrets), false);
+        }
+        text
+    }
+
+    fn render_header(&self) -> String {
+        let lines = self.header.iter().map(|(key, value)| format!("{key}: {value}\n"));
+        lines.collect()
+    }
+
     /// The text of the file. What is decoded in it is made of the bytes and the secrets alone.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        for (key, value) in &self.header {
-            let _ = writeln!(text, "{key}: {value}");
-        }
+        let mut text = self.render_header();
         for secret in &self.secrets {
             let (random, bytes) = (hex(&secret.client_random), hex(&secret.secret));
             let _ = writeln!(text, "secret: {} {random} {bytes}", secret.label);
@@ -28,7 +41,7 @@ impl Recording {
         }
         for (number, events) in (1..).zip(&self.connections) {
             let _ = writeln!(text, "\n=== connection {number}");
-            render_connection(&mut text, events, &decode(events, &self.secrets));
+            render_connection(&mut text, events, &decode(events, &self.secrets), true);
         }
         text
     }
@@ -133,7 +146,7 @@ fn dumped(line: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn render_connection(text: &mut String, events: &[Event], records: &[Record]) {
+fn render_connection(text: &mut String, events: &[Event], records: &[Record], with_bytes: bool) {
     let (mut flow, mut last) = (0, None);
     for (place, event) in events.iter().enumerate() {
         if last != Some(event.from_client) {
@@ -144,13 +157,16 @@ fn render_connection(text: &mut String, events: &[Event], records: &[Record]) {
         }
         for record in records.iter().filter(|record| record.event == place) {
             for line in record.lines() {
-                let _ = writeln!(text, "# {line}");
+                let mark = if with_bytes { "# " } else { "" };
+                let _ = writeln!(text, "{mark}{line}");
             }
         }
         match &event.what {
             What::Bytes(bytes) => {
                 let _ = writeln!(text, "-- {} bytes", bytes.len());
-                text.push_str(&dump(bytes));
+                if with_bytes {
+                    text.push_str(&dump(bytes));
+                }
             }
             What::End => text.push_str("-- end\n"),
             What::Reset => text.push_str("-- reset\n"),
@@ -186,4 +202,70 @@ fn dump(bytes: &[u8]) -> String {
         let _ = writeln!(text, "  |{}|", ascii.collect::<String>());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let bytes = |from_client, bytes: &[u8]| Event {
+            from_client,
+            what: What::Bytes(bytes.to_vec()),
+        };
+        let end = |what| Event {
+            from_client: false,
+            what,
+        };
+        let recording = Recording {
+            header: vec![
+                ("name".into(), "client-x".into()),
+                ("result".into(), "a: b".into()),
+            ],
+            secrets: vec![Secret {
+                label: "CLIENT_RANDOM".into(),
+                client_random: vec![1; 32],
+                secret: vec![2; 48],
+            }],
+            seeds: vec![Seed {
+                operation: "random".into(),
+                input: [3; 8],
+                output: (0..200).collect(),
+            }],
+            connections: vec![
+                vec![bytes(true, &[b'|'; 33]), bytes(false, &[]), end(What::End)],
+                vec![end(What::Reset)],
+            ],
+        };
+        assert_eq!(Recording::parse(&recording.render()), Ok(recording.clone()));
+        assert!(!recording.summary().contains("7c 7c"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_with_its_line() {
+        let good = "=== connection 1\n>>> flow 1 (client to server)\n-- 2 bytes\n00000  01 02  |..|\n";
+        assert!(Recording::parse(good).is_ok());
+        for (from, to, line) in [
+            ("-- 2 bytes", "-- 1 bytes", "line 4: more bytes"),
+            ("-- 2 bytes", "-- two bytes", "line 3: not a number"),
+            ("-- 2 bytes", "-- 3 bytes", "the file ends 1 bytes too early"),
+            ("01 02", "01 0x", "line 4: not a line of a hex dump"),
+            (
+                ">>> flow 1 (client to server)\n",
+                "",
+                "line 2: an event outside of a flow",
+            ),
+            (
+                "=== connection 1\n",
+                "",
+                "line 2: an event outside of a connection",
+            ),
+            ("=== connection 1\n", "seed: x\n", "line 1: not a seed"),
+            ("=== connection 1\n", "what\n", "line 1: neither key nor value"),
+        ] {
+            let error = Recording::parse(&good.replace(from, to)).unwrap_err();
+            assert!(error.starts_with(line), "{error}");
+        }
+    }
 }

@@ -185,3 +185,27 @@ fn p_hash(hash: hmac::Algorithm, secret: &[u8], seed: &[u8], len: usize) -> Vec<
     made.truncate(len);
     made
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unhex;
+
+    #[test]
+    fn keys_of_tls13_are_those_of_rfc_8448() {
+        let secret = unhex("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21").unwrap();
+        let expand = |label, len| crate::hex(&expand_label(HMAC_SHA256, &secret, label, len));
+        assert_eq!(expand("key", 16), "dbfaa693d1762c5b666af5d950258d01");
+        assert_eq!(expand("iv", 12), "5bd3c71b836e0b76bb73265f");
+    }
+
+    #[test]
+    fn a_record_of_another_key_changes_nothing() {
+        let suite = Suite::new(0x1301).unwrap();
+        let mut opener = Opener::tls13(suite, &[1; 32]).unwrap();
+        assert_eq!(opener.open(&[23, 3, 3, 0, 17, 0]), None);
+        assert_eq!(opener.open(&[23, 3]), None);
+        assert_eq!(opener.next, 0);
+        assert!(Suite::new(0x0a0a).is_none());
+    }
+}

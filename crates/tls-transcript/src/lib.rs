@@ -2,6 +2,7 @@
 //! they went over the wire, and above each flow what is in it, opened with the secrets of a key log.
 //!
 //! - [`Recording`] is what is in a file: [`Recording::parse`] and [`Recording::render`].
+//! - [`Recording::from_dump`] reads hex dumps of others.
 //! - [`decode`](decode::decode) makes records and messages of bytes and secrets. It has its own key derivation
 //!   ([`keys`]) and takes from `tls-core` no more than the names of code points, so that it can judge the handshakes of
 //!   others, ours among them.
@@ -17,6 +18,7 @@
 //! assert_eq!(Recording::parse(&text), Ok(recording));
 //! ```
 pub mod decode;
+mod dump;
 pub mod fields;
 mod file;
 pub mod keys;
