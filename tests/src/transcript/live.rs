@@ -20,12 +20,12 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long a program gets to carry out a command.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Runs the case against its peer.
+/// Runs the case against its peer, with the randomness of an older recording as far as it fits.
 ///
 /// # Panics
 /// If the peer is not there, or does not do what it shall.
 #[must_use]
-pub fn record_live(case: &Case) -> Recording {
+pub fn record_live(case: &Case, older: Option<&Recording>) -> Recording {
     let runtime = Arc::new(
         Builder::new_multi_thread()
             .worker_threads(1)
@@ -40,6 +40,7 @@ pub fn record_live(case: &Case) -> Recording {
         case,
         runtime,
         directory: directory.path(),
+        older,
     };
     let (command, mut made) = match case.is_client() {
         true => live.as_client(clock),
@@ -101,6 +102,7 @@ struct Live<'a> {
     case: &'a Case,
     runtime: Arc<Runtime>,
     directory: &'a Path,
+    older: Option<&'a Recording>,
 }
 
 impl Live<'_> {
@@ -128,7 +130,7 @@ impl Live<'_> {
     fn as_client(&self, clock: u64) -> (Vec<String>, Recording) {
         let mut commands = Vec::new();
         let mut running: Option<(SocketAddr, Arc<Mutex<Option<Process>>>)> = None;
-        let recording = record_case(self.case, clock, |number| {
+        let recording = record_case(self.case, clock, self.older, |number| {
             let plan = &self.case.connections[number];
             if !plan.arguments.is_empty() {
                 running = None;
@@ -197,7 +199,7 @@ impl Live<'_> {
     /// There is a client for each connection.
     fn as_server(&self, clock: u64) -> (Vec<String>, Recording) {
         let mut commands = Vec::new();
-        let recording = record_case(self.case, clock, |number| {
+        let recording = record_case(self.case, clock, self.older, |number| {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let port = listener.local_addr().expect("its number").port().to_string();
             let plan = &self.case.connections[number];

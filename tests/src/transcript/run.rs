@@ -101,12 +101,9 @@ pub fn replay_case(case: &Case, recording: &Recording, mut wire: impl FnMut(usiz
         .next()
         .and_then(|clock| clock.parse().ok())
         .unwrap_or(0);
-    let seeds = recording.seeds.iter().cloned();
-    let tape = seeds.map(|seed| TapeEntry::new(seed.operation, seed.input, seed.output));
-    let tape = tape.collect();
     let mut facts = Vec::new();
     let mut last = Outcome::default();
-    let (departure, off_tape) = replay(tape, || {
+    let (departure, off_tape) = replay(tape(recording), || {
         let shared = Shared::new(clock, Arc::clone(&log) as _);
         for number in 0..recording.connections.len().min(case.connections.len()) {
             let wire = wire(number);
@@ -128,16 +125,25 @@ pub fn replay_case(case: &Case, recording: &Recording, mut wire: impl FnMut(usiz
     }
 }
 
+fn tape(recording: &Recording) -> Vec<TapeEntry> {
+    let seeds = recording.seeds.iter().cloned();
+    seeds
+        .map(|seed| TapeEntry::new(seed.operation, seed.input, seed.output))
+        .collect()
+}
+
 /// Records all connections of a case, each over the wire that `begin` makes for its number, with the director of its
-/// peer. What stands in the header besides the results is left to the caller.
+/// peer. What stands in the header besides the results is left to the caller. Randomness is that of an older recording, as
+/// far as it fits.
 pub fn record_case(
     case: &Case,
     clock: u64,
+    older: Option<&Recording>,
     mut begin: impl FnMut(usize) -> (Wire, Box<dyn Director>),
 ) -> Recording {
     let log = Arc::new(Secrets::default());
     let mut recording = Recording::default();
-    let ((), tape) = record(|| {
+    let ((), tape) = record(older.map(tape).unwrap_or_default(), || {
         let shared = Shared::new(clock, Arc::clone(&log) as _);
         for number in 0..case.connections.len() {
             let (wire, mut director) = begin(number);

@@ -24,7 +24,7 @@ use tls_tests::transcript::case::Case;
 use tls_tests::transcript::compare::difference;
 use tls_tests::transcript::live::record_live;
 use tls_tests::transcript::run::replay_case;
-use tls_tests::transcript::store::{UPDATE, Update, load, save};
+use tls_tests::transcript::store::{UPDATE, Update, load, older, save};
 use tls_tests::transcript::wire::Wire;
 
 /// A case, and its recording with the text of its file: or why there is none.
@@ -51,7 +51,7 @@ fn update(cases: &[Case], update: &Update) {
         let fails = || update.failing() && replayed(case, &load(case)).is_err();
         if update.names(&case.name) || fails() {
             // Not println!, which the test harness hides.
-            let made = catch_unwind(AssertUnwindSafe(|| record_live(case)));
+            let made = catch_unwind(AssertUnwindSafe(|| record_live(case, older(case).as_ref())));
             let said = match &made {
                 Ok(_) => "recorded",
                 Err(_) => "CANNOT BE RECORDED:",

@@ -39,9 +39,12 @@ impl TapeEntry {
 }
 
 struct Tape {
+    /// What there is to play.
     entries: Vec<TapeEntry>,
-    /// How many of them were replayed; `None` while recording.
-    played: Option<usize>,
+    /// How many of them were played, or passed over.
+    played: usize,
+    /// What was done, while recording.
+    recorded: Option<Vec<TapeEntry>>,
     departures: Vec<String>,
 }
 
@@ -69,18 +72,18 @@ impl Drop for Inserted {
     }
 }
 
-/// Runs this with a new tape: what it does on this thread is random as always, and written down.
-pub fn record<T>(run: impl FnOnce() -> T) -> (T, Vec<TapeEntry>) {
+/// Runs this and writes down what is random in what it does on this thread. Where an older tape has a fitting output it
+/// is used once more, so that two recordings of the same thing differ in what must differ.
+pub fn record<T>(older: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<TapeEntry>) {
     let inserted = Inserted::new(Tape {
-        entries: Vec::new(),
-        played: None,
+        entries: older,
+        played: 0,
+        recorded: Some(Vec::new()),
         departures: Vec::new(),
     });
     let result = run();
-    (
-        result,
-        inserted.eject().map_or_else(Vec::new, |tape| tape.entries),
-    )
+    let tape = inserted.eject();
+    (result, tape.and_then(|tape| tape.recorded).unwrap_or_default())
 }
 
 /// Runs this with what is on the tape, and says where it departed from it. There the operation is done afresh, so that
@@ -88,14 +91,15 @@ pub fn record<T>(run: impl FnOnce() -> T) -> (T, Vec<TapeEntry>) {
 pub fn replay<T>(entries: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<String>) {
     let inserted = Inserted::new(Tape {
         entries,
-        played: Some(0),
+        played: 0,
+        recorded: None,
         departures: Vec::new(),
     });
     let result = run();
     let Some(mut tape) = inserted.eject() else {
         return (result, Vec::new());
     };
-    let left = tape.entries.len().saturating_sub(tape.played.unwrap_or(0));
+    let left = tape.entries.len().saturating_sub(tape.played);
     if left > 0 {
         tape.departures
             .push(format!("{left} recorded operations were not asked for"));
@@ -107,28 +111,31 @@ pub fn replay<T>(entries: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<St
 fn output<E>(
     operation: &str,
     input: &[u8],
-    fits: impl FnOnce(&[u8]) -> bool,
+    fits: impl Fn(&[u8]) -> bool,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
     let hash = digest::digest(&digest::SHA256, input);
     let input = *hash.as_ref().first_chunk::<8>().unwrap_or(&[0; 8]);
-    let recorded = TAPE.with_borrow_mut(|tape| tape.as_mut()?.next(operation, input, fits));
-    if let Some(recorded) = recorded {
-        return Ok(recorded);
-    }
-    let made = make()?;
+    let found = TAPE.with_borrow_mut(|tape| tape.as_mut()?.next(operation, input, fits));
+    let made = match found {
+        Some(found) => found,
+        None => make()?,
+    };
     TAPE.with_borrow_mut(|tape| {
-        if let Some(tape) = tape.as_mut().filter(|tape| tape.played.is_none()) {
-            tape.entries.push(TapeEntry::new(operation, input, made.clone()));
+        if let Some(recorded) = tape.as_mut().and_then(|tape| tape.recorded.as_mut()) {
+            recorded.push(TapeEntry::new(operation, input, made.clone()));
         }
     });
     Ok(made)
 }
 
 impl Tape {
-    fn next(&mut self, operation: &str, input: [u8; 8], fits: impl FnOnce(&[u8]) -> bool) -> Option<Vec<u8>> {
-        let place = self.played?;
-        self.played = Some(place.saturating_add(1));
+    fn next(&mut self, operation: &str, input: [u8; 8], fits: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+        if self.recorded.is_some() {
+            return self.next_fitting(operation, input, fits);
+        }
+        let place = self.played;
+        self.played = place.saturating_add(1);
         let Some(entry) = self.entries.get(place) else {
             self.departures.push(format!("{operation}: the tape has ended"));
             return None;
@@ -144,6 +151,22 @@ impl Tape {
         };
         self.departures.push(departure);
         None
+    }
+
+    /// The next that fits, passing over what does not.
+    fn next_fitting(
+        &mut self,
+        operation: &str,
+        input: [u8; 8],
+        fits: impl Fn(&[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let rest = self.entries.get(self.played..)?;
+        let is_it =
+            |entry: &TapeEntry| entry.operation == operation && entry.input == input && fits(&entry.output);
+        let passed = rest.iter().position(is_it)?;
+        let found = rest.get(passed)?.output.clone();
+        self.played = self.played.saturating_add(passed).saturating_add(1);
+        Some(found)
     }
 }
 
@@ -293,7 +316,7 @@ mod tests {
     #[test]
     fn what_was_recorded_is_made_again() {
         let key = key();
-        let (first, tape) = record(|| work(&key));
+        let (first, tape) = record(Vec::new(), || work(&key));
         let (again, departures) = replay(tape.clone(), || work(&key));
         assert_eq!(first, again);
         assert_eq!(departures, [""; 0]);
@@ -306,7 +329,7 @@ mod tests {
     fn a_signature_over_other_content_is_not_that_of_the_tape() {
         let key = key();
         let scheme = SignatureScheme::ECDSA_SECP256R1_SHA256;
-        let (made, tape) = record(|| key.sign(scheme, b"content").unwrap());
+        let (made, tape) = record(Vec::new(), || key.sign(scheme, b"content").unwrap());
         let (again, departures) = replay(tape, || key.sign(scheme, b"contents").unwrap());
         assert_ne!(made, again);
         assert_eq!(
@@ -316,8 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn a_second_recording_takes_from_the_first_what_fits() {
+        let draw = |len: usize| {
+            let mut bytes = vec![0; len];
+            random::fill(&mut bytes).unwrap();
+            bytes
+        };
+        let (first, older) = record(Vec::new(), || [draw(20), draw(30)]);
+        let (second, newer) = record(older.clone(), || [draw(30), draw(40)]);
+        assert_eq!(first[1], second[0]);
+        let lengths: Vec<usize> = newer.iter().map(|entry| entry.output.len()).collect();
+        assert_eq!(lengths, [30, 40]);
+        let (third, newer) = record(older.clone(), || [draw(20), draw(30)]);
+        assert_eq!((first, older), (third, newer));
+    }
+
+    #[test]
     fn a_panic_takes_the_tape_out() {
-        let panicked = std::panic::catch_unwind(|| record(|| panic!("in the middle")));
+        let panicked = std::panic::catch_unwind(|| record(Vec::new(), || panic!("in the middle")));
         assert!(panicked.is_err());
         assert!(!is_inserted());
     }
