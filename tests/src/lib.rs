@@ -25,6 +25,8 @@ pub mod session;
 pub mod sides;
 pub mod sim;
 pub mod source;
+#[cfg(debug_assertions)]
+pub mod transcript;
 pub mod versions;
 
 /// The README's examples, compiled.

@@ -9,6 +9,7 @@ use crate::capture::CaptureArguments;
 use crate::identity::IdentityArguments;
 use crate::protocol::ProtocolArguments;
 use crate::sessions::SessionArguments;
+use crate::transcript::TranscriptArguments;
 
 /// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
 #[derive(Debug, Parser)]
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Connect(ConnectArguments),
     /// Accept TLS connections, and write down each ClientHello as a line of JSON
     Capture(CaptureArguments),
+    /// Write whole connections down, show what is in them, and play them again
+    Transcript(TranscriptArguments),
 }
 
 const ENVIRONMENT: &str = "\
@@ -190,7 +193,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
 }
 
-fn target(text: &str) -> Result<Target, String> {
+pub(crate) fn target(text: &str) -> Result<Target, String> {
     let (host, port) = text.rsplit_once(':').ok_or("a port is missing: HOST:PORT")?;
     let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
     let bare = match host.strip_prefix('[') {

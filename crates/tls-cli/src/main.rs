@@ -13,6 +13,7 @@ mod protocol;
 mod serve;
 mod sessions;
 mod setup;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
             Command::Capture(arguments) => Box::pin(capture::run(arguments)).await,
             Command::Connect(arguments) => Box::pin(connect::run(arguments)).await,
+            Command::Transcript(arguments) => Box::pin(transcript::run(arguments)).await,
         }
     });
     // A thread that waits for the terminal's next line must not hold up the end.

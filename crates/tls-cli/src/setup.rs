@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::console;
 use crate::failure::Failure;
+use crate::transcript::Secrets;
 
 /// What is shown of the libraries' events without `RUST_LOG`: nothing that concerns one connection, but that Redis does
 /// not answer, and that it answers again.
@@ -27,12 +28,29 @@ pub(crate) fn tracing() {
 pub(crate) fn key_log() -> Result<Option<Arc<dyn KeyLog>>, Failure> {
     let file = KeyLogFile::from_env()
         .map_err(|error| Failure::new(format!("cannot open the file that SSLKEYLOGFILE names: {error}")))?;
-    Ok(file.map(|file| {
+    if file.is_some() {
         console::say(format_args!(
             "secrets are written to the file that SSLKEYLOGFILE names"
         ));
-        Arc::new(file) as Arc<dyn KeyLog>
-    }))
+    }
+    Ok(match (file, Secrets::wanted()) {
+        (file, Some(secrets)) => Some(Arc::new(Both(file, secrets))),
+        (Some(file), None) => Some(Arc::new(file)),
+        (None, None) => None,
+    })
+}
+
+/// The secrets for a transcript, and for the file that `SSLKEYLOGFILE` names.
+#[derive(Debug)]
+struct Both(Option<KeyLogFile>, &'static Secrets);
+
+impl KeyLog for Both {
+    fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
+        if let Some(file) = &self.0 {
+            file.log(label, client_random, secret);
+        }
+        self.1.log(label, client_random, secret);
+    }
 }
 
 /// The file's bytes, or a failure that names it.

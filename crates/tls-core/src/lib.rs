@@ -41,6 +41,13 @@ mod transcript;
 mod verify;
 mod wire;
 
+/// Records everything random that a connection uses, private keys among it, and replays it. For tests of recorded
+/// connections, and only there with debug assertions: a release build does not have this module.
+#[cfg(all(feature = "dangerous-recorded-crypto", debug_assertions))]
+pub mod dangerous_recorded_crypto {
+    pub use crate::crypto::tape::{TapeEntry, record, replay};
+}
+
 pub use alert::AlertDescription;
 pub use config::{
     ClientAuth, ClientConfig, ClientConfigBuilder, ConfigSelector, ServerConfig, ServerConfigBuilder,

@@ -21,3 +21,4 @@ mod redis;
 mod reload;
 mod resume;
 mod support;
+mod transcript;

@@ -5,6 +5,7 @@ use core::fmt;
 use aws_lc_rs::{agreement, kem};
 use zeroize::Zeroize;
 
+use super::tape;
 use crate::error::{Error, ErrorKind, Misbehaviour};
 use crate::registry::NamedGroup;
 
@@ -110,7 +111,9 @@ impl KeyExchange {
                     keys.x25519 = Some(generate(&agreement::X25519)?);
                 }
                 if group == NamedGroup::X25519MLKEM768 {
-                    keys.mlkem768 = Some(kem::DecapsulationKey::generate(&kem::ML_KEM_768).map_err(no_key)?);
+                    keys.mlkem768 = Some(tape::decapsulation_key(|| {
+                        kem::DecapsulationKey::generate(&kem::ML_KEM_768).map_err(no_key)
+                    })?);
                 }
             } else {
                 let curve = curve(group).ok_or_else(unsupported)?;
@@ -137,11 +140,12 @@ impl KeyExchange {
                 let (Some(mlkem768), Some(x25519)) = (&self.mlkem768, x25519) else {
                     return Err(unsupported());
                 };
-                let mlkem768 = mlkem768
-                    .encapsulation_key()
-                    .and_then(|key| key.key_bytes())
-                    .map_err(no_key)?;
-                Ok([mlkem768.as_ref(), x25519].concat())
+                match mlkem768.encapsulation_key().and_then(|key| key.key_bytes()) {
+                    Ok(mlkem768) => Ok([mlkem768.as_ref(), x25519].concat()),
+                    Err(error) => tape::public_of(mlkem768)
+                        .map(|mlkem768| [&mlkem768, x25519].concat())
+                        .ok_or_else(|| no_key(error)),
+                }
             }
             _ => {
                 let key = self.curve_key(group).ok_or_else(unsupported)?;
@@ -215,16 +219,15 @@ pub(crate) fn respond(group: NamedGroup, client_share: &[u8]) -> Result<(Vec<u8>
         if x25519_share.len() != X25519_LEN {
             return Err(bad_share());
         }
-        // The check of the key's modulus happens in `encapsulate` (FIPS 203, section 7.2).
-        let (ciphertext, mlkem768) = kem::EncapsulationKey::new(&kem::ML_KEM_768, key)
-            .ok()
-            .and_then(|key| key.encapsulate().ok())
-            .ok_or_else(bad_share)?;
-        secret.push(mlkem768.as_ref()).ok_or_else(bad_share)?;
-        let x25519 = generate(&agreement::X25519)?;
-        agree(NamedGroup::X25519, &x25519, x25519_share, &mut secret).ok_or_else(bad_share)?;
-        let public = x25519.compute_public_key().map_err(no_key)?;
-        return Ok(([ciphertext.as_ref(), public.as_ref()].concat(), secret));
+        let encapsulated = tape::encapsulate(key, |ciphertext, mlkem768| {
+            secret.push(mlkem768).ok_or_else(bad_share)?;
+            let x25519 = generate(&agreement::X25519)?;
+            agree(NamedGroup::X25519, &x25519, x25519_share, &mut secret).ok_or_else(bad_share)?;
+            let public = x25519.compute_public_key().map_err(no_key)?;
+            Ok::<_, Error>([ciphertext, public.as_ref()].concat())
+        });
+        let share = encapsulated.ok_or_else(bad_share)??;
+        return Ok((share, secret));
     }
     let algorithm = match group {
         NamedGroup::X25519 => &agreement::X25519,
@@ -239,6 +242,14 @@ pub(crate) fn respond(group: NamedGroup, client_share: &[u8]) -> Result<(Vec<u8>
         key.compute_public_key().map_err(no_key)?.as_ref().to_vec(),
         secret,
     ))
+}
+
+/// Hands the ciphertext and the secret of an encapsulation for this ML-KEM-768 key to `take`. `None` for a bad key: the
+/// check of its modulus happens in `encapsulate` (FIPS 203, section 7.2).
+pub(crate) fn encapsulate<T>(key: &[u8], take: impl FnOnce(&[u8], &[u8]) -> T) -> Option<T> {
+    let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, key).ok()?;
+    let (ciphertext, secret) = key.encapsulate().ok()?;
+    Some(take(ciphertext.as_ref(), secret.as_ref()))
 }
 
 fn complete_hybrid(
@@ -291,7 +302,9 @@ fn curve(group: NamedGroup) -> Option<&'static agreement::Algorithm> {
 }
 
 fn generate(algorithm: &'static agreement::Algorithm) -> Result<agreement::PrivateKey, Error> {
-    agreement::PrivateKey::generate(algorithm).map_err(no_key)
+    tape::agreement_key(algorithm, || {
+        agreement::PrivateKey::generate(algorithm).map_err(no_key)
+    })
 }
 
 fn no_key(_: aws_lc_rs::error::Unspecified) -> Error {

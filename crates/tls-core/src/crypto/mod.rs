@@ -8,6 +8,11 @@ pub(crate) mod prf;
 pub(crate) mod random;
 pub(crate) mod sign;
 pub(crate) mod suites;
+#[cfg(all(feature = "dangerous-recorded-crypto", debug_assertions))]
+pub(crate) mod tape;
+#[cfg(not(all(feature = "dangerous-recorded-crypto", debug_assertions)))]
+#[path = "no_tape.rs"]
+pub(crate) mod tape;
 pub(crate) mod ticket_seal;
 pub(crate) mod verification;
 

@@ -3,6 +3,7 @@
 use aws_lc_rs::rand;
 use zeroize::Zeroize;
 
+use super::tape;
 use crate::error::{Error, ErrorKind};
 
 /// Bytes drawn at a time for one handshake: a random (32), a session id (32) and small things such as GREASE and
@@ -14,6 +15,10 @@ const HANDSHAKE_DRAW: usize = 96;
 /// # Errors
 /// [`ErrorKind::Crypto`] if the system has no randomness to give.
 pub(crate) fn fill(out: &mut [u8]) -> Result<(), Error> {
+    tape::fill(out, draw)
+}
+
+fn draw(out: &mut [u8]) -> Result<(), Error> {
     rand::fill(out).map_err(|_| Error::new(ErrorKind::Crypto("no random bytes")))
 }
 
@@ -25,7 +30,7 @@ pub(crate) fn fill(out: &mut [u8]) -> Result<(), Error> {
 /// # Errors
 /// As [`fill`].
 pub(crate) fn warm_up() -> Result<(), Error> {
-    fill(&mut [0])
+    draw(&mut [0])
 }
 
 /// The random bytes of one handshake: drawn at once, handed out piece by piece, wiped when dropped.

@@ -9,6 +9,7 @@ use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding};
 use rustls_pki_types::PrivateKeyDer;
 
+use super::tape;
 use crate::error::{Error, ErrorKind};
 use crate::registry::SignatureScheme as S;
 
@@ -108,10 +109,12 @@ impl SigningKey {
         }
         // A `Signature` is 4,640 bytes by value: it becomes a Vec where it is made.
         match &self.0 {
+            Kind::Rsa(key) if is_pss(scheme) => tape::signature(message, || sign_rsa(key, scheme, message)),
             Kind::Rsa(key) => sign_rsa(key, scheme, message),
-            Kind::Ecdsa { key, .. } => key
-                .sign(&SystemRandom::new(), message)
-                .map(|made| made.as_ref().to_vec()),
+            Kind::Ecdsa { key, .. } => tape::signature(message, || {
+                let made = key.sign(&SystemRandom::new(), message)?;
+                Ok(made.as_ref().to_vec())
+            }),
             Kind::Ed25519(key) => key.try_sign(message).map(|made| made.as_ref().to_vec()),
         }
         .map_err(|_| Error::new(ErrorKind::Crypto("signing failed")))
@@ -155,6 +158,15 @@ fn rsa_key(key: Result<rsa::KeyPair, aws_lc_rs::error::KeyRejected>) -> Result<K
             "not a private key of RSA (2048-8192 bits), P-256, P-384, P-521 or Ed25519: {reason}"
         ))
     })
+}
+
+fn is_pss(scheme: S) -> bool {
+    [
+        S::RSA_PSS_RSAE_SHA256,
+        S::RSA_PSS_RSAE_SHA384,
+        S::RSA_PSS_RSAE_SHA512,
+    ]
+    .contains(&scheme)
 }
 
 fn sign_rsa(key: &rsa::KeyPair, scheme: S, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
