@@ -11,9 +11,9 @@ use crate::crypto::key_exchange::KeyExchange;
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites;
 use crate::crypto::verification::algorithms_for_tls12;
-use crate::error::{CertificateError, Error, ErrorKind, HookError};
+use crate::error::{CertificateError, Error, ErrorKind, HookError, Misbehaviour};
 use crate::hooks::{
-    Answer, CertificateQuery, CertificateResolver, CertifiedKey, ConnectionContext, PeerVerified,
+    Answer, CertificateQuery, CertificateResolver, CertifiedKey, ConnectionContext, NoSessions, PeerVerified,
     PeerVerifier, VerifyRequest,
 };
 use crate::key_schedule12::Randoms;
@@ -314,8 +314,19 @@ fn nothing_may_follow_the_server_hello_done_before_the_client_has_answered() {
         after_done,
         ..Script::good()
     };
-    // The beginning of a NewSessionTicket.
-    refused(0, &with(&[4, 0, 0]), A::UNEXPECTED_MESSAGE);
+    // The beginning of a NewSessionTicket, whose end comes when it is due.
+    let mut split = with(&[4, 0, 0]);
+    split.extensions.session_ticket = true;
+    split.last_word = &[6, 0, 0, 0, 0, 0, 0];
+    let (refused, _) = run_with(client().session_cache(Arc::new(NoSessions)), &split);
+    let error = refused.err().unwrap();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Misbehaved(Misbehaviour::HandshakeDataAcrossKeyChange)
+        ),
+        "{error}"
+    );
     // A HelloRequest may come at any time, for those who bear it.
     let hello_request = with(&[0, 0, 0, 0]);
     accepted(client(), &hello_request);
