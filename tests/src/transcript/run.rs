@@ -355,9 +355,13 @@ impl Talk<'_> {
                 }
                 Step::ReadTickets(count) => {
                     while self.tickets < count {
-                        self.process()?;
-                        if self.tickets < count {
-                            self.fill()?;
+                        match self.process()? {
+                            ReadEvent::NeedMore if self.tickets < count => self.fill()?,
+                            ReadEvent::NeedMore => {}
+                            event => {
+                                self.facts.push(format!("{event:?} instead of a ticket"));
+                                break;
+                            }
                         }
                     }
                     self.facts.push(format!("{} sessions to resume", self.tickets));

@@ -13,6 +13,9 @@ use super::{Event, What};
 /// How long a peer that is recorded may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How often the end of a stream may be read: more means that nobody notices it.
+const MAX_ENDS: u32 = 10;
+
 /// A transport that never lets anybody wait: reading from a socket blocks.
 #[derive(Clone, Debug)]
 pub struct Wire(Arc<Mutex<State>>);
@@ -31,8 +34,8 @@ enum Source {
     Socket(TcpStream),
     /// The recording, how many events of it have happened, and how many bytes of the next one were read.
     Recording(Vec<Event>, usize, usize),
-    /// The peer's bytes and how many of them were read; what we write does not matter.
-    Bytes(Vec<u8>, usize),
+    /// The peer's bytes, how many of them were read, and how often the end was; what we write does not matter.
+    Bytes(Vec<u8>, usize, u32),
 }
 
 /// Where a replay left the recording.
@@ -65,7 +68,7 @@ impl Wire {
     /// A peer that says this and ends, whatever it is told.
     #[must_use]
     pub fn deaf(client: bool, bytes: Vec<u8>) -> Self {
-        Self::new(client, Source::Bytes(bytes, 0))
+        Self::new(client, Source::Bytes(bytes, 0, 0))
     }
 
     fn new(client: bool, source: Source) -> Self {
@@ -91,7 +94,7 @@ impl Wire {
     #[must_use]
     pub fn read_so_far(&self) -> usize {
         match &self.lock().source {
-            Source::Bytes(_, read) => *read,
+            Source::Bytes(_, read, _) => *read,
             Source::Socket(_) | Source::Recording(..) => 0,
         }
     }
@@ -124,11 +127,13 @@ impl Wire {
                 Err(error) => return Err(error),
             },
             Source::Recording(..) => return state.read_recording(buf),
-            Source::Bytes(bytes, read) => {
+            Source::Bytes(bytes, read, ends) => {
                 let rest = &bytes[*read..];
                 let count = rest.len().min(buf.len());
                 buf[..count].copy_from_slice(&rest[..count]);
                 *read += count;
+                *ends += u32::from(count == 0);
+                assert!(*ends <= MAX_ENDS, "whoever reads here would do so for ever");
                 return Ok(count);
             }
         };

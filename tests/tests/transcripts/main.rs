@@ -19,13 +19,13 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use tls_tests::transcript::Recording;
 use tls_tests::transcript::case::Case;
 use tls_tests::transcript::compare::difference;
 use tls_tests::transcript::live::record_live;
 use tls_tests::transcript::run::replay_case;
 use tls_tests::transcript::store::{UPDATE, Update, load, older, save};
 use tls_tests::transcript::wire::Wire;
+use tls_tests::transcript::{Recording, What};
 
 /// A case, and its recording with the text of its file: or why there is none.
 type Recorded = (Case, Result<(Recording, String), String>);
@@ -106,4 +106,32 @@ fn every_recording_happens_again() {
         recorded().len(),
         started.elapsed()
     );
+}
+
+#[test]
+fn a_difference_names_the_byte_the_message_and_the_field() {
+    let (case, loaded) = recorded()
+        .iter()
+        .find(|(case, _)| case.name == "client-tls13-alpn")
+        .unwrap();
+    let (mut recording, text) = loaded.clone().unwrap();
+    let What::Bytes(hello) = &mut recording.connections[0][0].what else {
+        panic!("the client speaks first");
+    };
+    let at = hello.windows(8).position(|name| name == b"http/1.1").unwrap();
+    hello[at + 7] = b'0';
+    let shown = replayed(case, &Ok((recording, text))).unwrap_err();
+    for part in [
+        "connection 1, flow 1:",
+        &format!("byte {} of the flight was 0x30 and is 0x31", at + 7),
+        &format!(
+            "byte {} of ClientHello, in extension application_layer_protocol_negotiation, protocol",
+            at + 2
+        ),
+        "protocol of ClientHello (http/1.0) became protocol of ClientHello (http/1.1)",
+        "!         protocol: http/1.0 ",
+        "|         protocol: http/1.1\n",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
 }
