@@ -104,6 +104,9 @@ fn suites_and_keys() -> Vec<Case> {
         cases.push(server13(name, &["-sigalgs", sigalgs]).set([Set::Certificate("rsa2048")]));
     }
     for (name, sigalgs) in [
+        ("pss-sha256", "RSA-PSS+SHA256:ECDSA+SHA256"),
+        ("pss-sha384", "RSA-PSS+SHA384:ECDSA+SHA256"),
+        ("pss-sha512", "RSA-PSS+SHA512:ECDSA+SHA256"),
         ("pkcs1-sha256", "RSA+SHA256:ECDSA+SHA256"),
         ("pkcs1-sha384", "RSA+SHA384:ECDSA+SHA256"),
         ("pkcs1-sha512", "RSA+SHA512:ECDSA+SHA256"),

@@ -65,6 +65,8 @@ pub(super) fn cases() -> Vec<Case> {
         ("pkcs1-sha384", S::RSA_PKCS1_SHA384),
         ("pkcs1-sha512", S::RSA_PKCS1_SHA512),
         ("pss-sha256", S::RSA_PSS_RSAE_SHA256),
+        ("pss-sha384", S::RSA_PSS_RSAE_SHA384),
+        ("pss-sha512", S::RSA_PSS_RSAE_SHA512),
     ] {
         let schemes = vec![scheme, S::ECDSA_SECP256R1_SHA256];
         cases.push(client(name, REV).identity("rsa2048").set([Set::Schemes(schemes)]));
