@@ -201,7 +201,21 @@ fn check_early_data(options: &Options, connection: &Connection, about: &About) -
             &(false, false),
             &(options.enable_early_data, found == EarlyData::Accepted),
         ),
-        // The library says no more than whether it was accepted.
-        Some(_) => require("early data accepted", &false, &(found == EarlyData::Accepted)),
+        Some(reason) => {
+            require("early data accepted", &false, &(found == EarlyData::Accepted))?;
+            let negotiated = connection.negotiated();
+            match reason {
+                "no_session_offered" | "session_not_resumed" => {
+                    require("resumed", &false, &negotiated.is_resumed())
+                }
+                "hello_retry_request" => {
+                    require("HelloRetryRequest", &true, &negotiated.had_hello_retry_request())
+                }
+                "protocol_version" => require("version", &ProtocolVersion::TLS12, &negotiated.version()),
+                "peer_declined" => require("early data", &EarlyData::Rejected, &found),
+                // The library does not say for which reason a server has rejected it.
+                _ => Ok(()),
+            }
+        }
     }
 }
