@@ -21,9 +21,6 @@ const MAX_WARNINGS: u8 = 4;
 /// KeyUpdates in a row, or HelloRequests in TLS 1.2, without data between them, that we bear. BoringSSL's number.
 const MAX_REQUESTS: u8 = 32;
 
-/// A HelloRequest, which is nothing but its header.
-const HELLO_REQUEST: [u8; 4] = [HandshakeType::HELLO_REQUEST.0, 0, 0, 0];
-
 /// Free bytes offered to the transport at the least, beyond a partial record that is kept.
 const LEAST_ROOM: usize = 1024;
 
@@ -395,10 +392,7 @@ impl Input {
         // Finished under keys that are not in force, so that its length means nothing: nobody should wait for the rest.
         if self.change_cipher_spec == ChangeCipherSpec::Deliver
             && self.joiner.is_empty()
-            && !bytes
-                .iter()
-                .take(HELLO_REQUEST.len())
-                .eq(HELLO_REQUEST.iter().take(bytes.len()))
+            && !may_be_hello_request(bytes)
         {
             return Err(Misbehaviour::UnexpectedRecord(ContentType::HANDSHAKE).into());
         }
@@ -647,4 +641,16 @@ fn count(counter: &mut u8, limit: u8, what: &'static str) -> Result<(), Error> {
     }
     *counter += 1;
     Ok(())
+}
+
+/// Whether these bytes are a whole message of that type, good or not, or the beginning of a good one, which is nothing but
+/// its header.
+fn may_be_hello_request(bytes: &[u8]) -> bool {
+    match bytes.split_first_chunk() {
+        Some((&[message, 0, 0, length], rest)) => {
+            message == HandshakeType::HELLO_REQUEST.0 && usize::from(length) <= rest.len()
+        }
+        Some(_) => false,
+        None => bytes.iter().all(|byte| *byte == 0),
+    }
 }
