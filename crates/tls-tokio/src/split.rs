@@ -359,11 +359,14 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let polled = this.poll_out(cx, Parts::poll_shutdown);
-        if polled.is_ready() {
-            this.out.close_transport(cx);
+        if !this.out.closing.has_failed() {
+            match this.poll_out(cx, Parts::poll_shutdown) {
+                // Nothing more can be said, but the transport is shut down all the same.
+                Poll::Ready(Err(error)) if !this.out.closing.is_over() => this.out.closing.set_failed(error),
+                polled => return polled,
+            }
         }
-        polled
+        this.out.poll_shutdown(cx)
     }
 }
 
