@@ -2,7 +2,7 @@
 
 use core::fmt::Debug;
 
-use crate::messages::{Message, decode_message, encode_message, HEADER_LEN};
+use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::registry::ExtensionType;
 use crate::wire::Problem;
 
@@ -55,7 +55,11 @@ pub(super) fn check_value<M: Law>(message: &M, place: usize, change: u8) {
 pub(super) fn check_prefix<M: Law>(body: &[u8], len: usize) {
     let read = decode_message::<M>(&body[..len]);
     let is_whole = len == body.len() || M::is_whole(body, len);
-    assert_eq!(read.is_ok(), is_whole, "the first {len} bytes of {body:02x?} give {read:?}");
+    assert_eq!(
+        read.is_ok(),
+        is_whole,
+        "the first {len} bytes of {body:02x?} give {read:?}"
+    );
     if is_whole {
         check_bytes::<M>(&body[..len]);
     }
@@ -70,7 +74,10 @@ pub(super) fn check_longer<M: Law>(body: &[u8]) {
         assert!(read.is_ok());
     } else {
         let problem = read.unwrap_err().problem;
-        assert!(matches!(problem, Problem::TrailingBytes | Problem::LengthOutOfBounds));
+        assert!(matches!(
+            problem,
+            Problem::TrailingBytes | Problem::LengthOutOfBounds
+        ));
     }
 }
 
@@ -138,7 +145,8 @@ mod of_messages {
         /// A client of TLS 1.2 may send no extensions at all.
         fn is_whole(body: &[u8], len: usize) -> bool {
             let suites_at = 35 + usize::from(body[34]);
-            let methods_at = suites_at + 2 + usize::from(u16::from_be_bytes([body[suites_at], body[suites_at + 1]]));
+            let methods_at =
+                suites_at + 2 + usize::from(u16::from_be_bytes([body[suites_at], body[suites_at + 1]]));
             len == methods_at + 1 + usize::from(body[methods_at])
         }
 
@@ -180,7 +188,10 @@ mod of_messages {
 
     impl Law for Certificate {
         fn types(&mut self) -> Vec<&mut Vec<ExtensionType>> {
-            self.entries.iter_mut().map(|entry| &mut entry.extension_types).collect()
+            self.entries
+                .iter_mut()
+                .map(|entry| &mut entry.extension_types)
+                .collect()
         }
     }
 

@@ -38,7 +38,11 @@ fn forms() -> Forms {
                 }
             });
             for message in messages {
-                let names = message.fields.iter().map(|field| format!("{} ", field.name)).collect();
+                let names = message
+                    .fields
+                    .iter()
+                    .map(|field| format!("{} ", field.name))
+                    .collect();
                 let form = (version.map_or(0, |version| version.0), message.bytes[0], names);
                 let shortest = forms.entry(form).or_insert_with(|| message.bytes.clone());
                 if shortest.len() > message.bytes.len() {
@@ -133,5 +137,8 @@ fn every_other_byte_in_what_was_recorded_makes_an_error_or_another_message() {
         check(*version, message, &mut done);
     }
     let (errors, messages) = (done.errors, done.messages);
-    assert!(errors > 50_000 && messages > 50_000, "{errors} errors, {messages} messages");
+    assert!(
+        errors > 50_000 && messages > 50_000,
+        "{errors} errors, {messages} messages"
+    );
 }

@@ -63,7 +63,10 @@ fn psks() -> impl Strategy<Value = OfferedPsks> {
     let one = (bytes(1..60), any::<u32>(), bytes(1..50));
     vec(one, 1..=MAX_IDENTITIES).prop_map(|psks| {
         OfferedPsks::new(psks.into_iter().map(|(identity, obfuscated_ticket_age, binder)| {
-            let identity = PskIdentity { identity, obfuscated_ticket_age };
+            let identity = PskIdentity {
+                identity,
+                obfuscated_ticket_age,
+            };
             (identity, binder)
         }))
     })
@@ -275,11 +278,15 @@ prop_compose! {
 }
 
 pub(super) fn finished() -> impl Strategy<Value = Finished> {
-    bytes(1..=64).prop_map(|mac| Finished { verify_data: VerifyData::new(&mac).unwrap() })
+    bytes(1..=64).prop_map(|mac| Finished {
+        verify_data: VerifyData::new(&mac).unwrap(),
+    })
 }
 
 pub(super) fn key_update() -> impl Strategy<Value = KeyUpdate> {
-    (0u8..2).prop_map(|request| KeyUpdate { request: KeyUpdateRequest(request) })
+    (0u8..2).prop_map(|request| KeyUpdate {
+        request: KeyUpdateRequest(request),
+    })
 }
 
 prop_compose! {
