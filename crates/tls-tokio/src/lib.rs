@@ -15,6 +15,8 @@
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
 //! for shutdown, and for writes that meet a reset.
 //!
+//! Where to begin: [`guide`], one page per subject, with examples.
+//!
 //! Handshakes are not cancel safe: dropping one closes its transport. What is called on an established stream is, and
 //! goes on where it was when it is called again.
 
@@ -23,6 +25,7 @@ mod blocking_key;
 mod connector;
 mod early;
 mod error;
+pub mod guide;
 mod handshake;
 mod info;
 mod link;
