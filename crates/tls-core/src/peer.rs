@@ -22,6 +22,8 @@ use crate::transcript::Transcript;
 ///
 /// The methods follow the rules of [`core::future::Future::poll`]: where they return `Pending`, nothing was moved
 /// and the waker is registered.
+///
+/// Example: that of [`Peer`](crate::Peer).
 pub trait Link: Send {
     /// Reads into `buf` and says how many bytes; 0 means that the peer has closed its side.
     ///
@@ -52,6 +54,41 @@ const SCRATCH: usize = 512;
 /// It outlives the handshake's future: whoever drives that keeps the `Peer`, asks it what the handshake was waiting
 /// for when it ended or was dropped, and sends the alert of a failure with [`Peer::send_alert`] under the keys then
 /// in force.
+///
+/// ```
+/// use core::future::Future;
+/// use core::pin::pin;
+/// use core::task::{Context, Poll, Waker};
+/// use tls_core::{ClientConfig, ConnectionContext, ErrorKind, Link, Peer, ServerName, Side, connect};
+///
+/// /// A server that takes what it is sent and hangs up.
+/// #[derive(Default)]
+/// struct HangsUp {
+///     taken: usize,
+/// }
+///
+/// impl Link for HangsUp {
+///     fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+///         Poll::Ready(Ok(0))
+///     }
+///
+///     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+///         self.taken += bytes.len();
+///         Poll::Ready(Ok(bytes.len()))
+///     }
+/// }
+///
+/// let config = ClientConfig::builder().dangerously_accept_any_certificate().build()?;
+/// let name = ServerName::try_from("localhost").unwrap();
+/// let mut link = HangsUp::default();
+/// let mut peer = Peer::new(Side::Client, &mut link, ConnectionContext::new());
+/// // Polled by whatever runtime there is; this link never makes it wait.
+/// let handshake = pin!(connect(&mut peer, &config, &name)).poll(&mut Context::from_waker(Waker::noop()));
+/// let Poll::Ready(Err(error)) = handshake else { panic!("no server answered") };
+/// assert!(matches!(error.kind(), ErrorKind::Truncated));
+/// assert!(link.taken > 0);
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 pub struct Peer<'l> {
     link: &'l mut dyn Link,
     side: Side,

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tls_core::{ClientHello, ErrorKind, Misuse, Phase, Side};
 
 /// Why a handshake or a connection failed.
+///
+/// Example: that of [`HandshakeFailure`](crate::HandshakeFailure).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,6 +22,8 @@ pub enum Error {
 }
 
 /// A handshake that did not finish before its deadline: what it was waiting for, and how far it came.
+///
+/// Example: that of [`HandshakeFailure`](crate::HandshakeFailure).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HandshakeTimeout {
@@ -124,6 +128,26 @@ fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
 /// The alert, if the failure calls for one, has been sent and the write side of the transport shut down. Where the
 /// peer turned out not to speak TLS ([`ErrorKind::NotTls`]) nothing was written, so that it can still be answered
 /// in its own language.
+///
+/// ```
+/// use tls_tokio::{Error, PlainHttpAnswer, TlsAcceptor};
+/// use tokio::net::TcpStream;
+///
+/// async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) {
+///     match acceptor.accept(tcp).await {
+///         Ok(_stream) => { /* serve it */ }
+///         Err(failure) => {
+///             let ja4 = failure.client_hello().map(|hello| hello.ja4());
+///             match failure.error() {
+///                 Error::Timeout(timeout) => eprintln!("{ja4:?}: {} after {:?}", timeout.phase, timeout.elapsed),
+///                 other => eprintln!("{ja4:?}: {other}"),
+///             }
+///             // Nothing but an answer for those who meant http://.
+///             let _ = failure.answer_plain_http(PlainHttpAnswer::RedirectTo { authority: "example.com" }).await;
+///         }
+///     }
+/// }
+/// ```
 pub struct HandshakeFailure<IO> {
     pub(crate) error: Error,
     pub(crate) client_hello: Option<Arc<ClientHello>>,

@@ -22,6 +22,27 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 
 /// How a connection ended, as [`TlsStream::graceful_shutdown`] saw it. In all cases our close_notify was queued and
 /// the transport's write side shut down as far as the peer let us.
+///
+/// ```
+/// use std::time::Duration;
+/// use tls_tokio::{Shutdown, TlsStream};
+/// use tokio::net::TcpStream;
+///
+/// /// Whether the peer has certainly got all, and has said so.
+/// async fn close(mut stream: TlsStream<TcpStream>) -> bool {
+///     match stream.graceful_shutdown(Duration::from_secs(2)).await {
+///         Shutdown::Clean => true,
+///         Shutdown::PeerStillSending { discarded } => {
+///             eprintln!("{discarded} bytes came that nobody wanted");
+///             false
+///         }
+///         other => {
+///             eprintln!("{other:?}");
+///             false
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Shutdown {

@@ -7,6 +7,8 @@ use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
 
 /// What a cipher suite means for keys.
+///
+/// Example: that of [`Opener`].
 #[derive(Clone, Copy)]
 pub struct Suite {
     aead: &'static aead::Algorithm,
@@ -34,6 +36,14 @@ impl Suite {
 }
 
 /// One key of one direction, with the number of the record that it opens next.
+///
+/// ```
+/// use tls_transcript::keys::{Opener, Suite};
+///
+/// let suite = Suite::new(0x1301).unwrap();
+/// let opener = Opener::tls13(suite, &[7; 32]).unwrap();
+/// assert!(opener.updated().is_some());
+/// ```
 pub struct Opener {
     suite: Suite,
     key: LessSafeKey,

@@ -32,6 +32,8 @@ use crate::session::ClientSession;
 /// Neither does IO. Move bytes of the transport into [`Reader::space`] and out of [`Writer::pending`]. Reading can
 /// make it necessary to write (the answer to a KeyUpdate, an alert): the halves pass that on through [`Control`],
 /// so that whoever reads must see to it that [`Writer::apply_control`] is called and its bytes are sent.
+///
+/// Example: that of [`Driver`](crate::Driver).
 #[non_exhaustive]
 pub struct Connection {
     /// What comes from the peer.
@@ -134,6 +136,18 @@ impl Connection {
 }
 
 /// What belongs to neither half of a [`Connection`]: what was agreed on, and the exporters.
+///
+/// ```
+/// use tls_core::{Connection, Error};
+///
+/// fn token(connection: Connection) -> Result<[u8; 32], Error> {
+///     let (_reader, _writer, facts) = connection.into_parts();
+///     println!("{}", facts.negotiated().cipher_suite());
+///     let mut token = [0; 32];
+///     facts.export_keying_material(&mut token, b"EXPORTER-my-protocol", None)?;
+///     Ok(token)
+/// }
+/// ```
 #[non_exhaustive]
 pub struct ConnectionFacts {
     exporter: AnyExporter,
@@ -206,6 +220,18 @@ impl From<Box<MainSecret12>> for AnyExporter {
 ///
 /// Requests of the same kind melt into one, so that a peer that never reads cannot make the answers pile up. Whoever
 /// waits to write can be woken by the next request: see [`Self::register`].
+///
+/// ```
+/// use tls_core::{Error, Reader, Writer};
+///
+/// /// After reading: what it gave rise to is put among the bytes for the transport.
+/// fn answer(reader: &Reader, writer: &mut Writer) -> Result<(), Error> {
+///     if reader.control().is_set() {
+///         writer.apply_control()?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Default)]
 pub struct Control {
     bits: AtomicU32,

@@ -18,6 +18,8 @@ use crate::session::ClientSession;
 const MAX_ASIDE: usize = 64 * 1024;
 
 /// What there is to read.
+///
+/// Example: that of [`Driver`](crate::Driver).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadEvent {
@@ -39,6 +41,8 @@ pub enum ReadEvent {
 /// - Data that came before an error or the end is delivered first. An error is final: it is returned again by each
 ///   later call of [`Self::process`], and its alert is left to the write half, by [`Control`].
 /// - When the transport has nothing, call [`Self::release_if_idle`]: an idle connection holds no buffer.
+///
+/// Example: that of [`Driver`](crate::Driver).
 pub struct Reader {
     side: Side,
     input: Input,

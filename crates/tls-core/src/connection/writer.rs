@@ -19,6 +19,8 @@ const ANSWER_BELOW: usize = 32 * 1024;
 /// are then in [`Self::pending`]; say with [`Self::sent`] how many it took. With the last of them the buffer goes
 /// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5); TLS
 /// 1.2 cannot do that, and [`Self::write`] fails.
+///
+/// Example: that of [`Driver`](crate::Driver).
 pub struct Writer {
     side: Side,
     output: Output,

@@ -15,10 +15,14 @@ use super::state::{Open, Shared, Stage};
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Stops a [`TlsListener`](crate::TlsListener) from anywhere, and knows its numbers. Cheap to clone; outlives it.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Clone)]
 pub struct ListenerHandle(pub(super) Arc<Shared>);
 
 /// How a drain ended.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -88,6 +92,8 @@ impl fmt::Debug for ListenerHandle {
 
 /// Comes with an accepted stream and stays with whoever serves it: while it lives the stream counts as open, and a
 /// drain waits for it.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Debug)]
 pub struct StreamGuard {
     pub(super) open: Open,
