@@ -1,4 +1,4 @@
-//! The `tls` command as a peer.
+//! The `tls` command as a peer, and the examples.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -37,6 +37,36 @@ pub fn tls_command() -> &'static Path {
         assert!(built.success() && command.is_file(), "tls-cli cannot be built");
         command
     })
+}
+
+/// An example of one of the crates, built as these tests are. All of them are built when all packages are tested, but not
+/// for a single test.
+///
+/// # Panics
+///
+/// If there is none, or it cannot be built.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    // target/PROFILE/deps/examples-0123
+    let this = std::env::current_exe().unwrap();
+    let directory = this.parent().unwrap().parent().unwrap();
+    let release = directory.ends_with("release").then_some("--release");
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--example", name])
+        .args(release)
+        .arg("--target-dir")
+        .arg(directory.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    directory
+        .join("examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// When the newest source file below here was written; tests do not count.
