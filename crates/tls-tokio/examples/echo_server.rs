@@ -31,25 +31,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     while let Some(accepted) = listener.accept().await {
         let Accepted {
-            stream,
+            mut stream,
             address,
             guard,
             ..
         } = accepted;
-        tokio::spawn(async move {
-            match guard.run(echo(stream)).await {
-                Some(Ok(bytes)) => println!("{address}: {bytes} bytes"),
-                Some(Err(error)) => eprintln!("{address}: {error}"),
-                None => eprintln!("{address}: cut off at the end"),
+        tokio::spawn(guard.run(async move {
+            match echo(&mut stream).await {
+                Ok(bytes) => println!("{address}: {bytes} bytes"),
+                Err(error) => eprintln!("{address}: {error}"),
             }
-        });
+        }));
     }
     println!("{:?}", draining.await??);
     Ok(())
 }
 
 /// Serves one client until it closes; says how much it sent.
-async fn echo(mut stream: TlsStream<TcpStream>) -> io::Result<u64> {
+async fn echo(stream: &mut TlsStream<TcpStream>) -> io::Result<u64> {
     let mut space = vec![0; 16 * 1024];
     let mut bytes = 0;
     loop {
