@@ -11,7 +11,7 @@ use tls_tokio::{Accepted, CertifiedKey, ServerConfig, TlsAcceptor, TlsListener, 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [chain, key, address] = &arguments[..] else {
