@@ -77,6 +77,49 @@ fn a_type_without_an_example_is_found() {
     assert_eq!(lacking(referring), ["Two"]);
 }
 
+/// Called in the guides' tables, and not ours: they belong to Tokio's traits, or to every type.
+const METHODS_OF_OTHERS: [&str; 3] = ["shutdown", "clone", "to_string"];
+
+#[test]
+fn every_method_in_the_tables_of_the_guides_exists() {
+    let sources = rust_files(&workspace().join("crates"));
+    let guides = workspace().join("crates/tls-tokio/src/guide");
+    let mut calls = BTreeMap::new();
+    for page in std::fs::read_dir(guides).unwrap() {
+        let path = page.unwrap().path();
+        let page = path.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for row in text.lines().filter_map(|line| line.strip_prefix("| ")) {
+            // What stands first in a table of translations is the others'.
+            let ours = if page.starts_with("from_") {
+                row.split_once(" | ").unwrap().1
+            } else {
+                row
+            };
+            calls.extend(methods(ours).map(|name| (name.to_owned(), page.to_owned())));
+        }
+    }
+    assert!(calls.len() > 40, "{calls:?}");
+    calls.retain(|name, _| {
+        let function = [format!("fn {name}("), format!("fn {name}<")];
+        let is_ours = sources
+            .iter()
+            .any(|(_, text)| function.iter().any(|call| text.contains(call)));
+        !is_ours && !METHODS_OF_OTHERS.contains(&&**name)
+    });
+    assert!(calls.is_empty(), "there are no {calls:?}");
+}
+
+/// Names behind a point or a double colon and before a parenthesis.
+fn methods(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('(').filter_map(move |(end, _)| {
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let before = text[..end].trim_end_matches(is_word);
+        let name = &text[before.len()..end];
+        (before.ends_with('.') || before.ends_with("::")).then_some(name)
+    })
+}
+
 /// The public types of a crate, by the names in its `lib.rs` and in modules that are public themselves, that have no
 /// example.
 fn without_example(files: &Files, exceptions: &[(&str, &str)]) -> Vec<String> {
