@@ -78,7 +78,7 @@ async fn an_echo_comes_back_through_a_router_that_sees_only_the_name() {
     assert!(interrupt.finish().await.status.success());
     let finished = server.finish().await;
     assert!(finished.status.success(), "{}", finished.text());
-    assert!(finished.text().contains("Drained"), "{}", finished.text());
+    assert!(finished.text().contains("drained: "), "{}", finished.text());
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl Stream {
             let progress = driver.advance();
             // After an error too: it is the alert.
             tcp.write_all(&driver.transmit())?;
-            if progress.map_err(io::Error::other)? == Progress::Done {
+            if progress? == Progress::Done {
                 break;
             }
             match tcp.read(&mut space)? {
@@ -105,13 +105,13 @@ impl Stream {
                 length => driver.receive(space.get(..length).unwrap_or_default()),
             }
         }
-        let Connection { reader, writer, .. } = driver.into_connection().map_err(io::Error::other)?;
+        let Connection { reader, writer, .. } = driver.into_connection()?;
         Ok(Self { tcp, reader, writer })
     }
 
     /// Says that no more data will come. Reading goes on.
     fn close(&mut self) -> io::Result<()> {
-        self.writer.close_notify().map_err(io::Error::other)?;
+        self.writer.close_notify()?;
         self.flush()?;
         self.tcp.shutdown(Shutdown::Write)
     }
@@ -129,7 +129,7 @@ impl Read for Stream {
                 // What was read is to be answered: a KeyUpdate, or something wrong with an alert.
                 let _ = self.flush();
             }
-            match event.map_err(io::Error::other)? {
+            match event? {
                 ReadEvent::Closed => return Ok(0),
                 ReadEvent::Data => {}
                 _ => match self.tcp.read(self.reader.space())? {
@@ -145,7 +145,7 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         loop {
-            let length = self.writer.write(data).map_err(io::Error::other)?;
+            let length = self.writer.write(data)?;
             if length > 0 || data.is_empty() {
                 return Ok(length);
             }
@@ -155,7 +155,7 @@ impl Write for Stream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.apply_control().map_err(io::Error::other)?;
+        self.writer.apply_control()?;
         let length = self.writer.pending().len();
         self.tcp.write_all(self.writer.pending())?;
         self.writer.sent(length);

@@ -1,5 +1,6 @@
 //! The other end of the connection, as the handshake sees it: read a message, send a message, ask a hook.
 
+use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
@@ -530,6 +531,17 @@ impl<'l> Peer<'l> {
             core::mem::replace(&mut self.input, Input::new()),
             core::mem::replace(&mut self.output, Output::new()),
         )
+    }
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("side", &self.side)
+            .field("phase", &self.phase)
+            .field("bytes_in", &self.bytes_in)
+            .field("bytes_out", &self.bytes_out)
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }));
     }
-    println!("{:?}", draining.await??);
+    println!("drained: {}", draining.await??);
     Ok(())
 }
 

@@ -36,6 +36,12 @@ pub struct TlsConnector {
     handshake_timeout: Option<Duration>,
 }
 
+impl From<ClientConfig> for TlsConnector {
+    fn from(config: ClientConfig) -> Self {
+        Self::new(config)
+    }
+}
+
 impl TlsConnector {
     /// Connects with this configuration, each handshake within 10 seconds.
     #[must_use]

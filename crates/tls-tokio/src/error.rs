@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use tls_core::{ClientHello, ErrorKind, Misuse, Phase, Side};
+use tls_core::{ClientHello, ErrorKind, Phase, Side};
 
 /// Why a handshake or a connection failed.
 ///
@@ -77,30 +77,16 @@ impl From<tls_core::Error> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Tls(error) => to_io(error),
+            Error::Tls(error) => error.into(),
             Error::Timeout(_) => Self::new(io::ErrorKind::TimedOut, error),
             Error::Stopped => Self::new(io::ErrorKind::ConnectionAborted, error),
         }
     }
 }
 
-/// The one conversion from the core's errors to `io::Error`: the kind tells what a caller can do about it, the
-/// source is the error itself. A failed transport stays the error that it was.
+/// The core's own conversion, for `map_err`.
 pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
-    let kind = match error.kind() {
-        ErrorKind::Link(_) => match error.into_kind() {
-            ErrorKind::Link(error) => return error,
-            other => return io::Error::other(other.to_string()),
-        },
-        ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
-        ErrorKind::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
-        ErrorKind::Misuse(Misuse::WriteClosed) => io::ErrorKind::BrokenPipe,
-        ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
-        ErrorKind::Refused(_) => io::ErrorKind::PermissionDenied,
-        ErrorKind::Hook { .. } | ErrorKind::Crypto(_) => io::ErrorKind::Other,
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
+    error.into()
 }
 
 /// Whether the peer, or something on the way to it, has reset the connection: the transport says so, not TLS.

@@ -1,5 +1,6 @@
 //! The end of a connection: close_notify, and how the peer answers it.
 
+use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -37,7 +38,7 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 ///             false
 ///         }
 ///         other => {
-///             eprintln!("{other:?}");
+///             eprintln!("{other}");
 ///             false
 ///         }
 ///     }
@@ -66,6 +67,27 @@ pub enum Shutdown {
     Reset,
     /// The connection failed in another way: by a fatal alert of the peer, or by its bytes.
     Failed(io::Error),
+}
+
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean => f.write_str("both sides sent close_notify"),
+            Self::WithoutCloseNotify => {
+                f.write_str("the peer closed without close_notify, and nothing was missing")
+            }
+            Self::PeerStillSending { discarded } => {
+                write!(
+                    f,
+                    "the peer was still sending, {discarded} bytes were thrown away"
+                )
+            }
+            Self::Truncated => f.write_str("the peer closed without close_notify"),
+            Self::TimedOut => f.write_str("the peer did not close in time"),
+            Self::Reset => f.write_str("the peer reset the connection"),
+            Self::Failed(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
 }
 
 /// The write side on its way to being closed.

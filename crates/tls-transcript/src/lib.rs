@@ -15,6 +15,8 @@
 //! assert!(summary.contains("ServerHelloDone") && summary.contains("fatal handshake_failure"));
 //! # Ok::<(), String>(())
 //! ```
+#![warn(missing_debug_implementations)]
+
 pub mod decode;
 mod dump;
 pub mod fields;

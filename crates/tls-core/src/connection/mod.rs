@@ -9,6 +9,7 @@ mod tests;
 #[cfg(test)]
 mod tests12;
 
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,6 +136,16 @@ impl Connection {
     }
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("reader", &self.reader)
+            .field("writer", &self.writer)
+            .field("facts", &self.facts)
+            .finish()
+    }
+}
+
 /// What belongs to neither half of a [`Connection`]: what was agreed on, and the exporters.
 ///
 /// ```
@@ -197,6 +208,14 @@ impl ConnectionFacts {
     }
 }
 
+impl fmt::Debug for ConnectionFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionFacts")
+            .field("negotiated", &self.negotiated)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The exporter of either version.
 pub(crate) enum AnyExporter {
     Tls13(Exporter),
@@ -237,6 +256,14 @@ pub struct Control {
     bits: AtomicU32,
     /// Locked only by a write half that waits, and by a read half with a request, never where data is moved.
     writer: Mutex<Option<Waker>>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("is_set", &self.is_set())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Control {

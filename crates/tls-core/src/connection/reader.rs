@@ -1,5 +1,6 @@
 //! The read half of a connection.
 
+use core::fmt;
 use std::sync::Arc;
 
 use super::tickets::Sessions;
@@ -65,6 +66,7 @@ struct Aside {
     consumed: usize,
 }
 
+#[derive(Debug)]
 enum State {
     Open,
     /// The transport has ended.
@@ -369,6 +371,16 @@ impl Reader {
             self.control.request(Control::KEY_UPDATE);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("side", &self.side)
+            .field("state", &self.state)
+            .field("has_buffered", &self.has_buffered())
+            .finish_non_exhaustive()
     }
 }
 

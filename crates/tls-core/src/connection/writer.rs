@@ -1,5 +1,6 @@
 //! The write half of a connection.
 
+use core::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -203,5 +204,16 @@ impl Writer {
         )?;
         epoch.advance();
         self.output.set_keys(epoch.sealing_key()?, epoch.limit())
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("side", &self.side)
+            .field("pending", &self.pending().len())
+            .field("closed", &self.closed)
+            .field("ended_by", &self.ended_by)
+            .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 mod display;
 mod hint;
+mod io;
 mod legacy;
 mod table;
 

@@ -38,6 +38,7 @@ use crate::peer::{Link, Parked, Peer};
 ///     Ok(received)
 /// }
 /// ```
+#[must_use = "its handshake is not over"]
 pub struct EarlyConnection {
     /// Boxed, since it is moved from one future to the next.
     parked: Box<Parked>,

@@ -56,6 +56,7 @@ pub async fn read_client_hello(peer: &mut Peer<'_>) -> Result<PendingAccept, Err
 ///     accept(&mut pending.resume(link), config).await
 /// }
 /// ```
+#[must_use = "the client waits for an answer"]
 pub struct PendingAccept {
     /// Boxed, since it is moved from one future to the next.
     parked: Box<Parked>,

@@ -47,6 +47,7 @@ pub use crate::verify::PeerChain;
 /// let later: Answer<'_, u32> = Answer::later(async { 2 });
 /// assert!(matches!(now, Answer::Now(1)) && matches!(later, Answer::Later(_)));
 /// ```
+#[must_use = "an answer that comes later does nothing unless it is awaited"]
 pub enum Answer<'a, T> {
     /// The answer itself.
     Now(T),

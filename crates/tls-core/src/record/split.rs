@@ -14,6 +14,7 @@ use std::io::IoSlice;
 /// # Ok::<(), tls_core::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Padding {
     /// Not at all.
     #[default]

@@ -38,6 +38,22 @@ pub struct Drained {
     pub handshakes: u64,
 }
 
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} finished", self.finished)?;
+        for (count, what) in [
+            (self.forced, "cut off"),
+            (self.left, "still open"),
+            (self.handshakes, "handshakes given up"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl ListenerHandle {
     /// Stops accepting, and waits until all is over that was accepted before.
     ///
@@ -113,5 +129,25 @@ impl StreamGuard {
     pub async fn run<F: Future>(self, serve: F) -> Option<F::Output> {
         let force = self.open.shared.force.clone();
         force.run_until_cancelled(serve).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_says_what_did_not_finish_only_where_there_is_such() {
+        let mut drained = Drained {
+            finished: 3,
+            ..Drained::default()
+        };
+        assert_eq!(drained.to_string(), "3 finished");
+        drained.handshakes = 2;
+        drained.forced = 1;
+        assert_eq!(
+            drained.to_string(),
+            "3 finished, 1 cut off, 2 handshakes given up"
+        );
     }
 }
