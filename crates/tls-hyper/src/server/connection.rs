@@ -112,6 +112,8 @@ async fn until_drained<C: Serving>(
         }
     };
     tokio::select! {
+        // A request that is here already is not idleness.
+        biased;
         ended = connection.as_mut() => return ended,
         () = last_call => {}
     }
