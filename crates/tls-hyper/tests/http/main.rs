@@ -9,7 +9,9 @@
 
 mod connector;
 mod draining;
+mod examples;
 mod http2_rules;
 mod identities;
 mod pool;
+mod rpc;
 mod support;
