@@ -12,6 +12,7 @@ mod draining;
 mod examples;
 mod http2_rules;
 mod identities;
+mod peers;
 mod pool;
 mod rpc;
 mod support;
