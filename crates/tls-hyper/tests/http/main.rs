@@ -14,5 +14,6 @@ mod http2_rules;
 mod identities;
 mod peers;
 mod pool;
+mod restart;
 mod rpc;
 mod support;
