@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod browser;
 mod connector;
 mod draining;
 mod examples;
