@@ -71,9 +71,11 @@ impl Message for CertificateRequest {
             self.signed_certificate_timestamp,
             E::SIGNED_CERTIFICATE_TIMESTAMP,
         );
-        extension(&mut block, E::SIGNATURE_ALGORITHMS, |out| {
-            put_code_points(out, &self.signature_algorithms);
-        });
+        if !self.signature_algorithms.is_empty() {
+            extension(&mut block, E::SIGNATURE_ALGORITHMS, |out| {
+                put_code_points(out, &self.signature_algorithms);
+            });
+        }
         if let Some(schemes) = &self.signature_algorithms_cert {
             extension(&mut block, E::SIGNATURE_ALGORITHMS_CERT, |out| {
                 put_code_points(out, schemes)
