@@ -114,6 +114,14 @@ fn suites_and_keys() -> Vec<Case> {
         cases.push(server12(name, &["-sigalgs", sigalgs]).set([Set::Certificate("rsa2048")]));
     }
     cases.push(server13("hrr", &["-groups", "P-521:X25519"]));
+    // To record these again takes OpenSSL 3.5 or newer.
+    let hybrid = [Set::Groups(vec![G::X25519MLKEM768])];
+    for (name, groups) in [
+        ("x25519mlkem768", "X25519MLKEM768:X25519"),
+        ("x25519mlkem768-hrr", "*X25519:X25519MLKEM768"),
+    ] {
+        cases.push(server13(name, &["-groups", groups]).set(hybrid.clone()));
+    }
     cases.push(server13("chain-large", &[]).set([Set::Certificate("large")]));
     cases.push(server12("chain-large", &[]).set([Set::Certificate("large")]));
     cases

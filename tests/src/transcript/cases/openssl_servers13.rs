@@ -47,7 +47,16 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(client(name, REV).set([Set::Groups(vec![group])]));
     }
     let hybrid = vec![G::X25519MLKEM768, G::X25519];
-    cases.push(client("hybrid-not-taken", REV).set([Set::Groups(hybrid)]));
+    cases.push(client("hybrid-not-taken", REV).set([Set::Groups(hybrid.clone())]));
+    // To record these again takes OpenSSL 3.5 or newer.
+    cases.push(client("x25519mlkem768", REV).set([Set::Groups(vec![G::X25519MLKEM768])]));
+    cases.push(
+        client(
+            "x25519mlkem768-hrr",
+            &["-tls1_3", "-rev", "-groups", "X25519MLKEM768"],
+        )
+        .set([Set::Groups(hybrid), Set::KeyShares(vec![G::X25519])]),
+    );
     for identity in ["p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"] {
         cases.push(client(identity, REV).identity(identity));
     }
