@@ -1,6 +1,7 @@
 //! Certificates, revocation lists and keys, as DER or PEM: what peers present, and what is read from files.
 
 use tls_core::pki_types::CertificateRevocationListDer;
+use tls_core::pki_types::pem::PemObject as _;
 use tls_core::{CertificateDer, CertificateNames, CertifiedKey, RevocationLists, RootStore};
 
 use super::Seeds;
@@ -40,7 +41,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Certificates of all kinds of the recordings, one chain with its key, and a revocation list.
+/// Certificates of all kinds of the recordings, one chain with its key, and revocation lists.
 pub(super) fn seeds() -> Seeds {
     let mut seeds = Seeds::new();
     let read = |name: &str| std::fs::read(directory().join("pki").join(name)).expect("a fixed file");
@@ -54,12 +55,15 @@ pub(super) fn seeds() -> Seeds {
     let authority = Authority::new();
     let identity = authority.leaf(KeyType::Ed25519, &["server.test", "127.0.0.1", "*.server.test"]);
     seeds.push(("names.der".to_owned(), identity.leaf().to_vec()));
+    let lists = authority.revocation_lists(&[&identity]);
+    let list = CertificateRevocationListDer::from_pem_slice(lists.as_bytes()).expect("a good list");
+    seeds.push(("list.der".to_owned(), list.to_vec()));
+    seeds.push(("lists.pem".to_owned(), lists.into_bytes()));
     seeds
 }
 
 /// The first certificate of this PEM.
 fn der(pem: &[u8]) -> Vec<u8> {
-    use tls_core::pki_types::pem::PemObject as _;
     CertificateDer::from_pem_slice(pem)
         .expect("a fixed certificate")
         .to_vec()

@@ -24,11 +24,13 @@ pub(super) fn run(bytes: &[u8]) {
     };
     let message_type = HandshakeType(*message_type);
     if let Some(Ok(written)) = rewrite(version, message_type, body) {
-        // What we do not know is not written, and lists of one way to say something have another: but from there on it
-        // is the same for ever.
+        // What we do not know is not written, and what can be said in several ways is said in one: but from there on it is
+        // the same for ever.
         let again = rewrite(version, message_type, &written);
         match again {
             Some(Ok(again)) => assert_eq!(again, written, "{message_type}"),
+            // Of lists of which we know nothing that is in them nothing is left.
+            Some(Err(_)) if message_type == HandshakeType::CLIENT_HELLO => {}
             other => panic!("{message_type} does not read what it wrote: {other:?}"),
         }
     }
