@@ -115,11 +115,7 @@ impl Ends {
 
     /// Whether both say that they resumed.
     pub(super) fn is_resumed(&self) -> bool {
-        let both = [&self.client.connection, &self.server.connection];
-        both.iter().all(|end| {
-            end.as_ref()
-                .is_some_and(|connection| connection.negotiated().is_resumed())
-        })
+        self.client.is_resumed() && self.server.is_resumed()
     }
 
     /// Whether what arrived is what was sent, and both agree where both are established.
@@ -178,6 +174,12 @@ impl End {
         self.connection
             .as_ref()
             .map(|connection| connection.negotiated().version())
+    }
+
+    /// Whether it is established, and says that it resumed.
+    pub(super) fn is_resumed(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.negotiated().is_resumed())
     }
 
     /// Whether it would still wait, after the transport has ended.

@@ -5,6 +5,9 @@
 //! [edits](super::edits): for somebody on the path the number of a flight, with the high bit the server's; for a liar the
 //! number of a message.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use tls_core::fuzzing::{seeded, tampered};
 use tls_core::{ProtocolVersion, Side};
 
@@ -42,29 +45,18 @@ pub(super) fn run(bytes: &[u8]) {
     let edits = edits::read(&mut input);
     // Not with the randomness of this one.
     scenario.session();
+    let lied = Rc::new(Cell::default());
     let both = seeded(1, || match who {
         Who::Path => Ends::meet(scenario, chunk, |side, number, bytes| {
             change(&edits, side, number, bytes)
         }),
         Who::Liar(liar) => {
-            let lies = owned(&edits);
-            let mut number = 0;
-            let lie = move |side, message: &[u8]| {
-                let of_liar = side == liar;
-                number += u8::from(of_liar);
-                let edits = lies
-                    .iter()
-                    .filter(|(which, ..)| of_liar && which % 16 == number % 16);
-                let mut message = message.to_vec();
-                let mut edits = edits.peekable();
-                edits.peek()?;
-                edits.for_each(|lie| tell(lie, &mut message));
-                Some(message)
-            };
-            tampered(lie, || Ends::meet(scenario, chunk, |_, _, _| {}))
+            let lies = lies(liar, owned(&edits), Rc::clone(&lied));
+            tampered(lies, || Ends::meet(scenario, chunk, |_, _, _| {}))
         }
     });
     judge(scenario, who, &both);
+    judge_lies(scenario, who, &both, lied.get());
     if edits.is_empty() {
         let is_whole = both.client.got_all_of(&both.server) && both.server.got_all_of(&both.client);
         assert!(
@@ -73,6 +65,60 @@ pub(super) fn run(bytes: &[u8]) {
             scenario.name
         );
     }
+}
+
+/// What a liar has changed.
+#[derive(Clone, Copy, Default)]
+struct Lied {
+    /// A ClientHello, for which its binders do not stand.
+    hello: bool,
+    /// A signature, or a Finished.
+    proof: bool,
+}
+
+/// What this side says instead of its messages, of which the first has number 1.
+fn lies(liar: Side, lies: Vec<Lie>, lied: Rc<Cell<Lied>>) -> impl FnMut(Side, &[u8]) -> Option<Vec<u8>> {
+    let mut number = 0;
+    move |side, message| {
+        if side != liar {
+            return None;
+        }
+        number += 1;
+        let mut told = message.to_vec();
+        let of_this = lies.iter().filter(|(which, ..)| which % 16 == number % 16);
+        of_this.for_each(|lie| tell(lie, &mut told));
+        if told == message {
+            return None;
+        }
+        let Lied { hello, proof } = lied.get();
+        let kind = message.first().copied();
+        lied.set(Lied {
+            hello: hello || kind == Some(1),
+            // ServerKeyExchange, CertificateVerify, Finished.
+            proof: proof || matches!(kind, Some(12 | 15 | 20)),
+        });
+        Some(told)
+    }
+}
+
+/// Nobody believes what is not proven.
+fn judge_lies(scenario: &Scenario, who: Who, both: &Ends, lied: Lied) {
+    let honest = match who {
+        Who::Path => return,
+        Who::Liar(Side::Client) => &both.server,
+        Who::Liar(Side::Server) => &both.client,
+    };
+    assert!(
+        !lied.proof || honest.established().is_none(),
+        "{}: nothing was proven",
+        scenario.name
+    );
+    let is_bound = honest.established() == Some(ProtocolVersion::TLS13) && honest.is_resumed();
+    assert!(
+        !lied.hello || !is_bound,
+        "{}: resumed with the binder of another hello",
+        scenario.name
+    );
 }
 
 /// What somebody on the path does to a flight.

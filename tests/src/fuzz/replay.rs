@@ -157,10 +157,11 @@ fn seeds(is_client: bool) -> Seeds {
     for place in places(is_client) {
         let start = place.hash.to_be_bytes();
         seeds.push((place.name(), start.to_vec()));
-        let units = place.recorded().said.len();
-        for unit in 0..u8::try_from(units).unwrap_or(u8::MAX) {
+        for (unit, len) in (0..u8::MAX).zip(place.recorded().said.lens()) {
             let mut bytes = start.to_vec();
-            let at = u16::from(unit) * 7 % 60 + 4;
+            // Behind the header of a message, if it is one.
+            let at = 4 + usize::from(unit) * 7 % len.saturating_sub(4).clamp(1, 60);
+            let at = u16::try_from(at).unwrap_or(0);
             edits::put(&mut bytes, unit, XOR, at, &[1 << (unit % 8)]);
             seeds.push((format!("{}-unit-{unit}", place.name()), bytes));
         }

@@ -95,9 +95,9 @@ impl Said {
         Self { units, traffic }
     }
 
-    /// How many units there are.
-    pub(super) const fn len(&self) -> usize {
-        self.units.len()
+    /// The bytes of each unit.
+    pub(super) fn lens(&self) -> impl Iterator<Item = usize> {
+        self.units.iter().map(|unit| unit.content.len())
     }
 
     /// All handshake messages.
