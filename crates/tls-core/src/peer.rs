@@ -17,6 +17,7 @@ use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
+use crate::tamper;
 use crate::transcript::Transcript;
 
 /// A transport of bytes. A Tokio stream, memory, a recording and a fuzzer's input implement it.
@@ -396,6 +397,7 @@ impl<'l> Peer<'l> {
 
     /// The same for a message that is encoded already.
     pub(crate) fn send_encoded(&mut self, message: &[u8]) -> Result<(), Error> {
+        let message = &*tamper::instead_of(self.side, message);
         self.transcript.add(message);
         self.must_flush = true;
         self.output.queue(ContentType::HANDSHAKE, message)
