@@ -14,6 +14,7 @@ pub mod chromium;
 pub mod command;
 pub mod counting;
 pub mod dial;
+pub mod ear;
 pub mod hello;
 pub mod openssl;
 pub mod pair;

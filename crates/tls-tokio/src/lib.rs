@@ -27,6 +27,7 @@ mod handshake;
 mod info;
 mod link;
 mod listener;
+mod observer;
 mod outgoing;
 mod pending;
 mod plain_http;
@@ -38,6 +39,7 @@ mod shutdown;
 mod split;
 mod stream;
 mod transfer;
+mod watch;
 
 pub use acceptor::TlsAcceptor;
 pub use blocking_key::{BlockingKey, SignBlocking};
@@ -50,6 +52,7 @@ pub use listener::{
     Accepted, Counts, DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_WAITING, Drained,
     Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
 };
+pub use observer::{EndKind, HandshakeFailed, HandshakeFinished, Observed, Observer, Reason, StreamEnd};
 pub use pending::PendingAccept;
 pub use plain_http::PlainHttpAnswer;
 pub use reload::{
