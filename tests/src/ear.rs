@@ -197,7 +197,11 @@ impl Subscriber for Ear {
 
     fn exit(&self, id: &Id) {
         let left = self.kept().stack.pop();
-        assert_eq!(left, Some(index(id)), "spans are left in the order they were entered");
+        assert_eq!(
+            left,
+            Some(index(id)),
+            "spans are left in the order they were entered"
+        );
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -215,7 +219,7 @@ impl Subscriber for Ear {
     }
 }
 
-impl fmt::Debug for Ear {
+impl Debug for Ear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }

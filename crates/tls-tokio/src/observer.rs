@@ -146,15 +146,15 @@ impl HandshakeFailed<'_> {
 }
 
 impl Reason<'_> {
-    /// In a word: `failed`, `timed out`, `stopped`, `dropped` or `passed on`.
+    /// In a word, as spans and metrics have it: `failed`, `timed_out`, `stopped`, `dropped` or `passed_on`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Error(Error::Timeout(_)) => "timed out",
+            Self::Error(Error::Timeout(_)) => "timed_out",
             Self::Error(Error::Stopped) => "stopped",
             Self::Error(_) => "failed",
             Self::Dropped => "dropped",
-            Self::PassedOn => "passed on",
+            Self::PassedOn => "passed_on",
         }
     }
 
@@ -206,7 +206,8 @@ pub struct StreamEnd<'a> {
     pub close_notify_sent: bool,
     /// Whether the peer's close_notify was seen. It is only by reading to the end.
     pub close_notify_received: bool,
-    /// Bytes of data that were read from the stream, early data included. What came and nobody read does not count.
+    /// Bytes of data that were read from the stream, early data included, and what a graceful shutdown threw away. What came
+    /// and nobody read does not count.
     pub bytes_in: u64,
     /// Bytes of data that the stream accepted, early data that the server accepted included. Where it ended badly, not all
     /// of it left.
@@ -247,23 +248,23 @@ pub enum EndKind {
 }
 
 impl EndKind {
-    /// In a word or a few: `clean`, `without close_notify`, `closed`, `dropped open`, `aborted`, `panicked`, `timed out`,
-    /// `failed`, `truncated`, `reset`, `alert sent` or `alert received`.
+    /// In a word, as events and metrics have it: `clean`, `without_close_notify`, `closed`, `dropped_open`, `aborted`, `panicked`, `timed_out`,
+    /// `failed`, `truncated`, `reset`, `alert_sent` or `alert_received`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Clean => "clean",
-            Self::WithoutCloseNotify => "without close_notify",
+            Self::WithoutCloseNotify => "without_close_notify",
             Self::Closed => "closed",
-            Self::DroppedOpen => "dropped open",
+            Self::DroppedOpen => "dropped_open",
             Self::Aborted => "aborted",
             Self::Panicked => "panicked",
-            Self::TimedOut => "timed out",
+            Self::TimedOut => "timed_out",
             Self::Failed(_) => "failed",
             Self::Truncated => "truncated",
             Self::Reset => "reset",
-            Self::AlertSent(_) => "alert sent",
-            Self::AlertReceived(_) => "alert received",
+            Self::AlertSent(_) => "alert_sent",
+            Self::AlertReceived(_) => "alert_received",
         }
     }
 

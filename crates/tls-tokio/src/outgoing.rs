@@ -104,7 +104,8 @@ impl<W> Drop for Outgoing<W> {
     }
 }
 
-/// Sends what is pending and close_notify behind it, as far as the transport takes it now: whether that was all of it.
+/// Sends what is pending and close_notify behind it, as far as the transport takes it now: whether that was all of it,
+/// and close_notify the end, and not an alert.
 /// A record that was half written goes on where it was, so that nothing comes out of order.
 fn say_goodbye<W: AsyncWrite + Unpin>(parts: &mut Parts<W>) -> bool {
     let cx = &mut Context::from_waker(Waker::noop());
@@ -116,7 +117,7 @@ fn say_goodbye<W: AsyncWrite + Unpin>(parts: &mut Parts<W>) -> bool {
     // Also where not all was taken: it ends what the other half, which may live on, can no longer use. A transport that
     // buffers is flushed by it.
     let _ = Pin::new(io).poll_shutdown(cx);
-    sent
+    sent && writer.said_goodbye()
 }
 
 impl<W: AsyncWrite + Unpin> Parts<W> {
@@ -132,9 +133,10 @@ impl<W: AsyncWrite + Unpin> Parts<W> {
         transfer::poll_flush(&mut self.writer, &mut self.io, cx)
     }
 
-    /// Shuts the transport's write side down if nobody has.
+    /// Shuts the transport's write side down if nobody has: the peer does not take what is pending.
     pub(crate) fn close_transport(&mut self, cx: &mut Context<'_>) {
         if !self.closing.is_over() {
+            self.note(EndKind::TimedOut);
             self.closing.give_up(&mut self.io, cx);
         }
     }

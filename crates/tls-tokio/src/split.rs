@@ -405,7 +405,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
         let this = self.get_mut();
         let polled = this.poll_closed(cx);
         if let Some(watch) = &this.out.watch {
-            watch.shut_down(&polled);
+            watch.shut_down(&polled, this.out.writer.said_goodbye());
         }
         polled
     }

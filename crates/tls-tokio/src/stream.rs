@@ -489,7 +489,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
         let this = self.get_mut();
         let polled = this.poll_closed(cx);
         if let Some(watch) = &this.out.watch {
-            watch.shut_down(&polled);
+            watch.shut_down(&polled, this.out.writer.said_goodbye());
         }
         polled
     }

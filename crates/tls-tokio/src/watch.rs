@@ -352,11 +352,11 @@ impl StreamWatch {
         }
     }
 
-    /// What a shutdown came to.
-    pub(crate) fn shut_down(&self, shut_down: &Poll<io::Result<()>>) {
+    /// What a shutdown came to, and whether it said close_notify, and not an alert, or nothing.
+    pub(crate) fn shut_down(&self, shut_down: &Poll<io::Result<()>>, said_goodbye: bool) {
         match shut_down {
             Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.end().close_notify_sent = true,
+            Poll::Ready(Ok(())) => self.end().close_notify_sent |= said_goodbye,
             Poll::Ready(Err(error)) => self.failed(error),
         }
     }
