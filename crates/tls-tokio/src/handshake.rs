@@ -206,7 +206,7 @@ impl Attempt {
     /// The connection goes on without us.
     pub(crate) fn passed_on(self, client_hello: &ClientHello) {
         if let Some(mut watch) = self.watch {
-            watch.failed(Reason::PassedOn, None, Some(client_hello));
+            watch.failed(Reason::PassedOn, None, None, Some(client_hello));
         }
     }
 
@@ -214,11 +214,17 @@ impl Attempt {
     fn failed(
         &mut self,
         error: Error,
+        phase: Phase,
         alert_sent: Option<AlertDescription>,
         client_hello: Option<Arc<ClientHello>>,
     ) -> Box<Failed> {
         match &mut self.watch {
-            Some(watch) => watch.failed(Reason::Error(&error), alert_sent, client_hello.as_deref()),
+            Some(watch) => watch.failed(
+                Reason::Error(&error),
+                Some(phase),
+                alert_sent,
+                client_hello.as_deref(),
+            ),
             None => tell_of_failure(&error, client_hello.as_deref()),
         }
         Box::new(Failed { error, client_hello })
@@ -262,14 +268,16 @@ impl Attempt {
                 None => Ended::TooLate,
             }
         };
+        // Before an alert makes another of it.
+        let phase = peer.phase();
         let client_hello = peer.client_hello().cloned();
         let error = match ended {
             Ended::Failed(error) => error,
             Ended::TooLate => {
                 // No time is left to say anything to anybody.
-                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
+                let error = self.timeout(peer.side(), phase, peer.bytes_in(), peer.bytes_out());
                 drop(peer);
-                return Err(self.failed(error, None, client_hello));
+                return Err(self.failed(error, phase, None, client_hello));
             }
             Ended::Stopped => {
                 // The peer gets an alert if the transport takes it now; nothing waits for that.
@@ -278,7 +286,7 @@ impl Attempt {
                 let sent = within(now, pin!(peer.send_alert(&alert))).await;
                 drop(peer);
                 let sent = alert.alert().filter(|_| matches!(sent, Some(Ok(true))));
-                let failed = self.failed(Error::Stopped, sent, client_hello);
+                let failed = self.failed(Error::Stopped, phase, sent, client_hello);
                 let _ = within(now, pin!(shut_down(io))).await;
                 return Err(failed);
             }
@@ -291,7 +299,7 @@ impl Attempt {
         drop(peer);
         let sent = error.alert().filter(|_| matches!(sent, Some(Ok(true))));
         let is_tls = !matches!(error.kind(), ErrorKind::NotTls { .. });
-        let failed = self.failed(error.into(), sent, client_hello);
+        let failed = self.failed(error.into(), phase, sent, client_hello);
         if sent.is_some() {
             let _ = within(until, pin!(close_lingering(io))).await;
         } else if is_tls {

@@ -214,10 +214,12 @@ impl HandshakeWatch {
         }))
     }
 
-    /// It is over, and there is none.
+    /// It is over, and there is none. `phase` is what it waited for where that is not the last thing that it did: an
+    /// alert was sent since.
     pub(crate) fn failed(
         &mut self,
         reason: Reason<'_>,
+        phase: Option<Phase>,
         alert_sent: Option<AlertDescription>,
         client_hello: Option<&ClientHello>,
     ) {
@@ -230,7 +232,7 @@ impl HandshakeWatch {
         let progress = *self.progress();
         let failed = HandshakeFailed {
             reason,
-            phase: progress.phase,
+            phase: phase.unwrap_or(progress.phase),
             alert_sent,
             client_hello,
             elapsed: self.started.elapsed(),
@@ -267,7 +269,7 @@ impl HandshakeWatch {
 
 impl Drop for HandshakeWatch {
     fn drop(&mut self) {
-        self.failed(Reason::Dropped, None, None);
+        self.failed(Reason::Dropped, None, None, None);
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod handshakes;
+mod listener;
 mod observer;
 mod secrets;
 
