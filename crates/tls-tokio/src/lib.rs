@@ -27,6 +27,8 @@ mod handshake;
 mod info;
 mod link;
 mod listener;
+#[cfg(feature = "metrics")]
+mod meter;
 mod observer;
 mod outgoing;
 mod pending;
@@ -52,6 +54,8 @@ pub use listener::{
     Accepted, Counts, DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_WAITING, Drained,
     Failures, Listen, ListenerHandle, StreamGuard, TimedOut, TlsListener, WhenFull,
 };
+#[cfg(feature = "metrics")]
+pub use meter::MetricsObserver;
 pub use observer::{EndKind, HandshakeFailed, HandshakeFinished, Observed, Observer, Reason, StreamEnd};
 pub use pending::PendingAccept;
 pub use plain_http::PlainHttpAnswer;

@@ -8,8 +8,10 @@
     reason = "tests"
 )]
 
+mod counted;
 mod handshakes;
 mod listener;
+
 mod observer;
 mod secrets;
 
