@@ -127,14 +127,13 @@ impl Observer for MetricsObserver {
 
     fn handshake_failed(&self, connection: &Observed<'_>, failed: &HandshakeFailed<'_>) {
         let side = side(connection);
-        handshake_over(side, failed.reason.name(), failed.elapsed);
         alert(side, "sent", failed.alert_sent);
         alert(side, "received", failed.alert_received());
+        handshake_over(side, failed.reason.name(), failed.elapsed);
     }
 
     fn stream_ended(&self, connection: &Observed<'_>, end: &StreamEnd<'_>) {
         let side = side(connection);
-        gauge!(name::OPEN, "side" => side).decrement(1);
         counter!(name::ENDED, "side" => side, "how" => end.how.name()).increment(1);
         histogram!(name::STREAM_TIME, "side" => side).record(end.duration);
         counter!(name::BYTES, "side" => side, "direction" => "received").increment(end.bytes_in);
@@ -144,6 +143,8 @@ impl Observer for MetricsObserver {
             _ => "sent",
         };
         alert(side, direction, end.how.alert());
+        // Last: who sees that it is open no longer sees the rest of it too.
+        gauge!(name::OPEN, "side" => side).decrement(1);
     }
 }
 
@@ -155,9 +156,9 @@ const fn side(connection: &Observed<'_>) -> &'static str {
 }
 
 fn handshake_over(side: &'static str, outcome: &'static str, elapsed: Duration) {
-    gauge!(name::IN_PROGRESS, "side" => side).decrement(1);
     counter!(name::HANDSHAKES, "side" => side, "outcome" => outcome).increment(1);
     histogram!(name::HANDSHAKE_TIME, "side" => side, "outcome" => outcome).record(elapsed);
+    gauge!(name::IN_PROGRESS, "side" => side).decrement(1);
 }
 
 fn alert(side: &'static str, direction: &'static str, alert: Option<AlertDescription>) {
