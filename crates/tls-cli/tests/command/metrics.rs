@@ -101,12 +101,14 @@ async fn connections_are_shown_as_prometheus_reads_them() {
     // A client that does not trust it.
     let refused = server.connect(&["--name", "example.test"]).finish().await;
     assert!(!refused.status.success());
-    scrape_until(
-        &address,
-        r#"tls_handshakes_total{side="server",outcome="failed"}"#,
-        1.0,
-    )
-    .await;
+    // The gauges are the last to change.
+    for (name, value) in [
+        (r#"tls_handshakes_total{side="server",outcome="failed"}"#, 1.0),
+        (r#"tls_handshakes_in_progress{side="server"}"#, 0.0),
+        (r#"tls_streams_ended_total{side="server",how="clean"}"#, 2.0),
+    ] {
+        scrape_until(&address, name, value).await;
+    }
     let numbers = scrape_until(&address, r#"tls_streams_open{side="server"}"#, 0.0).await;
     let labels =
         r#"version="TLSv1.3",cipher_suite="TLS_AES_128_GCM_SHA256",group="X25519MLKEM768",resumed="false""#;
