@@ -76,6 +76,13 @@ pub trait Observer: fmt::Debug + Send + Sync {
 }
 
 /// The connection that an [`Observer`] is told of.
+///
+/// ```
+/// fn name(connection: &tls_tokio::Observed<'_>) -> String {
+///     let peer = connection.context.peer_address();
+///     format!("{} {} with {peer:?}", connection.side, connection.id)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Observed<'a> {
@@ -91,6 +98,13 @@ pub struct Observed<'a> {
 }
 
 /// A handshake that succeeded.
+///
+/// ```
+/// fn log(finished: &tls_tokio::HandshakeFinished<'_>) {
+///     let (version, suite) = (finished.info.version(), finished.info.cipher_suite());
+///     println!("{version} with {suite} after {:?}", finished.elapsed);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HandshakeFinished<'a> {
@@ -105,6 +119,16 @@ pub struct HandshakeFinished<'a> {
 }
 
 /// A handshake that came to nothing.
+///
+/// ```
+/// fn log(failed: &tls_tokio::HandshakeFailed<'_>) {
+///     let who = failed.client_hello.map(|hello| hello.ja4());
+///     eprintln!("{who:?} {}: {}", failed.reason.name(), failed.reason);
+///     if let Some(alert) = failed.alert_received() {
+///         eprintln!("the peer said {alert}");
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct HandshakeFailed<'a> {
@@ -125,6 +149,13 @@ pub struct HandshakeFailed<'a> {
 }
 
 /// Why a handshake came to nothing.
+///
+/// ```
+/// use tls_tokio::{Error, Reason};
+///
+/// assert_eq!(Reason::Error(&Error::Stopped).name(), "stopped");
+/// assert_eq!(Reason::Dropped.name(), "dropped");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Reason<'a> {
@@ -195,6 +226,12 @@ impl fmt::Debug for HandshakeFailed<'_> {
 }
 
 /// How a stream ended, and what it moved.
+///
+/// ```
+/// fn log(end: &tls_tokio::StreamEnd<'_>) {
+///     println!("{}: {} bytes in, {} out", end.how.name(), end.bytes_in, end.bytes_out);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StreamEnd<'a> {
@@ -217,6 +254,15 @@ pub struct StreamEnd<'a> {
 }
 
 /// How a stream ended: the worst that happened to it. Only what somebody met by reading, writing or closing is known.
+///
+/// ```
+/// use tls_tokio::{AlertDescription, EndKind};
+///
+/// let refused = EndKind::AlertReceived(AlertDescription::ACCESS_DENIED);
+/// assert_eq!(refused.name(), "alert_received");
+/// assert_eq!(refused.alert(), Some(AlertDescription::ACCESS_DENIED));
+/// assert_eq!(EndKind::Clean.alert(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndKind {
@@ -248,8 +294,8 @@ pub enum EndKind {
 }
 
 impl EndKind {
-    /// In a word, as events and metrics have it: `clean`, `without_close_notify`, `closed`, `dropped_open`, `aborted`, `panicked`, `timed_out`,
-    /// `failed`, `truncated`, `reset`, `alert_sent` or `alert_received`.
+    /// In a word, as events and metrics have it: `clean`, `without_close_notify`, `closed`, `dropped_open`, `aborted`,
+    /// `panicked`, `timed_out`, `failed`, `truncated`, `reset`, `alert_sent` or `alert_received`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
