@@ -185,7 +185,7 @@ async fn a_handshake_that_fails_says_why_and_which_alert_was_sent_or_received(ve
     let _listening = ear.listen();
     let (client, server) = meet(&distrustful(version), &sides::acceptor()).await;
     let (client, server) = (client.expect_err("refused"), server.expect_err("refused"));
-    let ja4 = server.client_hello().unwrap().ja4().to_string();
+    let ja4 = server.client_hello().unwrap().ja4();
     let errors = [client.to_string(), server.to_string()];
     let sent = [client, server].map(|failure| failure.into_parts().1.tape().counts().bytes_out().to_string());
     let spans = pair(&ear);
@@ -239,9 +239,7 @@ async fn a_handshake_that_takes_too_long_or_is_dropped_says_so(version: Protocol
                     Poll::Ready(())
                 })
                 .await;
-                drop(handshake);
             }
-            // (A pinned future is dropped at the end of its scope.)
             let [span] = &handshakes(&ear)[..] else {
                 panic!("{ear:?}")
             };

@@ -23,13 +23,16 @@ both_versions!(
     the_observer_that_was_given_last_is_told,
 );
 
+/// How it ended, close_notify sent and received, bytes in and out.
+type End = (EndKind, bool, bool, u64, u64);
+
 /// Notes what it is told as lines, in order. Everything is formatted, so that this cannot fail either.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     lines: Mutex<Vec<String>>,
     connections: Mutex<Vec<u64>>,
     /// What was told of a stream last.
-    end: Mutex<Option<(EndKind, bool, bool, u64, u64)>>,
+    end: Mutex<Option<End>>,
 }
 
 impl Notes {
@@ -201,7 +204,8 @@ async fn a_failed_handshake_is_told_with_its_error_and_alert(version: ProtocolVe
     let ours = Arc::new(Notes::default());
     let connector = distrustful(version).observer(ours.clone());
     let (client, server) = meet(&connector, &acceptor).await;
-    (client.expect_err("refused"), server.expect_err("refused"));
+    client.expect_err("refused");
+    server.expect_err("refused");
     let (ours, theirs) = (ours.take(), theirs.take());
     assert_eq!(
         ours.last().unwrap(),
@@ -358,7 +362,8 @@ async fn observers_that_panic_disturb_nobody(version: ProtocolVersion) {
     assert_eq!(events.len(), before + 2);
     assert!(events.iter().all(|event| event.level == tracing::Level::ERROR));
     let (client, server) = meet(&distrustful(version).observer(Arc::new(Panics)), &acceptor).await;
-    (client.expect_err("refused"), server.expect_err("refused"));
+    client.expect_err("refused");
+    server.expect_err("refused");
 }
 
 async fn the_observer_that_was_given_last_is_told(version: ProtocolVersion) {

@@ -317,7 +317,8 @@ async fn all_kinds(secrets: &Arc<Secrets>, version: ProtocolVersion, stateful: b
     }
     // Another server is expected; and there is no TLS server.
     let (client, server) = meet(&sides::connector(version).observer(Arc::new(Gossip)), &acceptor).await;
-    (client.expect_err("refused"), server.expect_err("refused"));
+    client.expect_err("refused");
+    server.expect_err("refused");
     let (ours, mut theirs) = ends();
     theirs
         .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
