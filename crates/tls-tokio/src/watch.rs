@@ -440,3 +440,61 @@ impl Drop for StreamWatch {
         subject.tell(|observer, observed| observer.stream_ended(observed, &end));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::level_filters::LevelFilter;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Wants what is at this level or above, and keeps nothing.
+    struct Wants(LevelFilter);
+
+    impl Subscriber for Wants {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= self.0
+        }
+        fn max_level_hint(&self) -> Option<LevelFilter> {
+            Some(self.0)
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// Wants to know, and does nothing with it.
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl Observer for Deaf {}
+
+    #[test]
+    fn where_nobody_wants_to_know_nothing_is_made() {
+        let context = ConnectionContext::new();
+        let is_made = |observer| {
+            HandshakeWatch::start(Side::Server, None, &context, observer, Instant::now()).is_some()
+        };
+        let observer: Arc<dyn Observer> = Arc::new(Deaf);
+        assert!(!is_made(None));
+        assert!(is_made(Some(&observer)));
+        for (level, made) in [
+            (LevelFilter::OFF, false),
+            (LevelFilter::INFO, false),
+            (LevelFilter::DEBUG, true),
+            (LevelFilter::TRACE, true),
+        ] {
+            tracing::subscriber::with_default(Wants(level), || {
+                assert_eq!(is_made(None), made, "{level}");
+                assert!(is_made(Some(&observer)));
+            });
+        }
+        assert!(!is_made(None), "nobody listens any more");
+    }
+}
