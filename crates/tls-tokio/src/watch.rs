@@ -310,8 +310,10 @@ struct End {
     close_notify_received: bool,
 }
 
+// Cold, so that streams that nobody watches keep their way to themselves.
 impl StreamWatch {
     /// What a read came to; `count` bytes of data were delivered.
+    #[cold]
     pub(crate) fn read(&self, count: usize, read: &Poll<io::Result<Readable>>, reader: &mut Reader) {
         match read {
             Poll::Pending => {}
@@ -329,16 +331,19 @@ impl StreamWatch {
     }
 
     /// So much data was taken.
+    #[cold]
     pub(crate) fn consumed(&self, count: usize) {
         add(&self.bytes_in, count);
     }
 
     /// So much data was accepted.
+    #[cold]
     pub(crate) fn accepted(&self, count: usize) {
         add(&self.bytes_out, count);
     }
 
     /// What a write came to.
+    #[cold]
     pub(crate) fn wrote(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending => {}
@@ -348,6 +353,7 @@ impl StreamWatch {
     }
 
     /// What a flush, or something else that is waited for, came to.
+    #[cold]
     pub(crate) fn flushed(&self, flushed: &Poll<io::Result<()>>) {
         if let Poll::Ready(Err(error)) = flushed {
             self.failed(error);
@@ -355,6 +361,7 @@ impl StreamWatch {
     }
 
     /// What a shutdown came to, and whether it said close_notify, and not an alert, or nothing.
+    #[cold]
     pub(crate) fn shut_down(&self, shut_down: &Poll<io::Result<()>>, said_goodbye: bool) {
         match shut_down {
             Poll::Pending => {}
