@@ -6,6 +6,7 @@ pub(crate) mod development_ca;
 mod early;
 mod echo;
 pub(crate) mod http;
+pub(crate) mod metrics;
 mod page;
 mod stop;
 
@@ -75,8 +76,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         builder = builder.key_log(key_log);
     }
     let config = builder.build().map_err(|error| Failure::new(error.to_string()))?;
+    let acceptor = TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0);
     let server = Server {
-        acceptor: TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0),
+        acceptor: arguments.metrics.count(acceptor).await?,
         mode,
         takes_early_data,
         once: arguments.once,

@@ -15,6 +15,7 @@ mod echo;
 mod errors;
 mod http;
 mod lifetime;
+mod metrics;
 mod peers;
 mod protocol;
 mod redis;
