@@ -9,6 +9,7 @@ use crate::capture::CaptureArguments;
 use crate::identity::IdentityArguments;
 use crate::protocol::ProtocolArguments;
 use crate::sessions::SessionArguments;
+use crate::starttls;
 use crate::transcript::TranscriptArguments;
 
 /// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
@@ -115,6 +116,7 @@ Examples:
   tls connect example.com:443 --max-version 1.2
   tls connect example.com:443 --resume 3
   tls connect example.com:443 --resume 1 --early-data request.txt
+  tls connect mail.example.com:25 --starttls smtp
 
 SSLKEYLOGFILE is honoured.";
 
@@ -150,6 +152,10 @@ pub(crate) struct ConnectArguments {
     #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',')]
     pub(crate) alpn: Option<Vec<String>>,
 
+    /// Ask for TLS in the plain text of this protocol first
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) starttls: Option<starttls::Protocol>,
+
     /// Print what was negotiated as one JSON object on stdout, close, and end
     #[arg(long)]
     pub(crate) json: bool,
@@ -164,7 +170,7 @@ pub(crate) struct ConnectArguments {
     #[arg(long, value_name = "FILE", requires = "resume")]
     pub(crate) early_data: Option<PathBuf>,
 
-    /// How long connecting may take, and then the handshake; 0 for no limit
+    /// How long connecting may take (--starttls included), and then the handshake; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
 

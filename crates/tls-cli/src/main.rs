@@ -13,6 +13,7 @@ mod protocol;
 mod serve;
 mod sessions;
 mod setup;
+mod starttls;
 mod transcript;
 
 use std::process::ExitCode;

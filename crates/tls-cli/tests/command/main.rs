@@ -20,5 +20,6 @@ mod protocol;
 mod redis;
 mod reload;
 mod resume;
+mod starttls;
 mod support;
 mod transcript;
