@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::capture::CaptureArguments;
 use crate::identity::IdentityArguments;
+use crate::manual::{CompletionsArguments, ManArguments};
 use crate::protocol::ProtocolArguments;
 use crate::sessions::SessionArguments;
 use crate::starttls;
@@ -33,11 +34,18 @@ pub(crate) enum Command {
     Capture(CaptureArguments),
     /// Write whole connections down, show what is in them, and play them again
     Transcript(TranscriptArguments),
+    /// Print what a shell needs to complete the command's options
+    #[command(hide = true)]
+    Completions(CompletionsArguments),
+    /// Print a page of the manual, or write all of them
+    #[command(hide = true)]
+    Man(ManArguments),
 }
 
 const ENVIRONMENT: &str = "\
 Environment:
   SSLKEYLOGFILE  Append the secrets of each connection to this file, for Wireshark and the like
+  NO_COLOR       No colours in this help; there are none either where it does not go to a terminal
   RUST_LOG       Show events of the libraries on stderr, for example RUST_LOG=debug [default: tls_redis=info]";
 
 const SERVE_EXAMPLES: &str = "\

@@ -15,6 +15,7 @@ mod echo;
 mod errors;
 mod http;
 mod lifetime;
+mod manual;
 mod peers;
 mod protocol;
 mod redis;
