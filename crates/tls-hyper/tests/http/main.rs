@@ -1,0 +1,15 @@
+//! HTTP on our TLS: hyper's client and its pool, our server, axum and tonic, against each other and against others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod connector;
+mod draining;
+mod http2_rules;
+mod identities;
+mod pool;
+mod support;
