@@ -9,7 +9,10 @@
 
 mod connector;
 mod draining;
+mod examples;
 mod http2_rules;
 mod identities;
+mod peers;
 mod pool;
+mod rpc;
 mod support;
