@@ -58,7 +58,10 @@ fn each_crate_can_be_found_and_may_be_used() {
         assert!((1..=5).contains(&words("categories")), "{name}");
         assert!(package["rust_version"].is_string(), "{name}");
         assert!(package["publish"].is_null(), "{name} cannot be published");
-        assert!(directory.join(package["readme"].as_str().unwrap()).is_file(), "{name}");
+        assert!(
+            directory.join(package["readme"].as_str().unwrap()).is_file(),
+            "{name}"
+        );
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
             let ours = std::fs::read(directory.join(licence)).unwrap();
             assert_eq!(ours, std::fs::read(workspace().join(licence)).unwrap(), "{name}");

@@ -56,6 +56,7 @@ Examples:
   tls serve
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
+  tls serve --root public --h2
   tls serve --client-ca clients.pem --require-client-cert
   tls serve --stateful --max-version 1.2
   tls serve --cert chain.pem --key key.pem --client-ca clients.pem --require-client-cert --reload
@@ -71,7 +72,7 @@ second signal stops at once.";
 /// `tls serve`
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
-#[command(group(ArgGroup::new("mode").args(["http", "echo"])))]
+#[command(group(ArgGroup::new("mode").args(["http", "echo", "root"])))]
 pub(crate) struct ServeArguments {
     /// Listen on this address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
@@ -84,6 +85,14 @@ pub(crate) struct ServeArguments {
     /// Return each line as it came, in one record
     #[arg(long)]
     pub(crate) echo: bool,
+
+    /// Serve the files below this directory; index.html for a directory, and no listings. Symbolic links are followed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["once", "early_data"])]
+    pub(crate) root: Option<PathBuf>,
+
+    /// With --root, offer HTTP/2 before HTTP/1.1
+    #[arg(long, requires = "root", conflicts_with = "alpn")]
+    pub(crate) h2: bool,
 
     /// Application protocols, best first, separated by commas; '' for none [default: http/1.1, with --echo none]
     #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',')]
@@ -286,6 +295,12 @@ mod tests {
             &["tls", "connect", "a:1", "--cert", "a"],
             &["tls", "connect", "a:1", "--key", "a"],
             &["tls", "serve", "--require-client-cert"],
+            &["tls", "serve", "--h2"],
+            &["tls", "serve", "--root", "a", "--echo"],
+            &["tls", "serve", "--root", "a", "--once"],
+            &["tls", "serve", "--root", "a", "--early-data", "100"],
+            &["tls", "serve", "--root", "a", "--h2", "--alpn", "h2"],
+            &["tls", "connect", "a:1", "--starttls", "pop3"],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

@@ -13,6 +13,7 @@ mod connect;
 mod early_data;
 mod echo;
 mod errors;
+mod files;
 mod http;
 mod lifetime;
 mod manual;
