@@ -21,6 +21,7 @@ pub mod hello;
 pub mod openssl;
 pub mod pair;
 pub mod pki;
+pub mod postgres_server;
 pub mod process;
 pub mod redis_server;
 pub mod script;
