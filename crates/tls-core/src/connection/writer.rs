@@ -218,7 +218,7 @@ impl fmt::Debug for Writer {
         f.debug_struct("Writer")
             .field("side", &self.side)
             .field("pending", &self.pending().len())
-            .field("closed", &self.closed)
+            .field("closed", &self.is_closed())
             .field("ended_by", &self.ended_by)
             .finish_non_exhaustive()
     }
