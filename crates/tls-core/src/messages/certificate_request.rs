@@ -123,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn one_without_signature_algorithms_is_written_without() {
+        check_message(
+            &CertificateRequest {
+                status_request: true,
+                extension_types: vec![ExtensionType::STATUS_REQUEST],
+                ..CertificateRequest::default()
+            },
+            &[],
+        );
+    }
+
+    #[test]
     fn empty_lists_are_refused() {
         let problem = |body: &str| {
             decode_message::<CertificateRequest>(&hex(body))
