@@ -36,6 +36,7 @@ mod peer;
 mod record;
 mod registry;
 mod session;
+mod tamper;
 #[cfg(test)]
 mod test_vectors;
 mod ticket;
@@ -49,6 +50,11 @@ mod wire;
 pub mod dangerous_recorded_crypto {
     pub use crate::crypto::tape::{TapeEntry, record, replay};
 }
+
+/// What is inside, for fuzzers: messages of any type, what a server remembers, and a side that says something else than
+/// it means. Where [`dangerous_recorded_crypto`] is, and nowhere else.
+#[cfg(all(feature = "dangerous-recorded-crypto", debug_assertions))]
+pub mod fuzzing;
 
 pub use alert::AlertDescription;
 pub use config::{

@@ -10,13 +10,14 @@ use crate::alert::{Alert, AlertDescription};
 use crate::crypto::aead::{OpeningKey, SealingKey};
 use crate::crypto::suites::Suite;
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
-use crate::hooks::{Answer, ConnectionContext};
+use crate::hooks::{Answer, ConnectionContext, in_span};
 use crate::key_schedule::TrafficKeys;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
+use crate::tamper;
 use crate::transcript::Transcript;
 
 /// A transport of bytes. A Tokio stream, memory, a recording and a fuzzer's input implement it.
@@ -45,6 +46,10 @@ pub trait Link: Send {
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+
+    /// Is told what the handshake waits for from here on, whenever that changes: [`Peer::phase`] for those who cannot look
+    /// at the [`Peer`], because the handshake has it. Does nothing unless it is overridden, and must not block.
+    fn phase_changed(&mut self, _: Phase) {}
 }
 
 /// Bytes that every message fits into but certificates, and hellos with a post-quantum key share.
@@ -237,7 +242,7 @@ impl<'l> Peer<'l> {
         if self.must_flush && !self.reads_while_writing {
             self.flush().await?;
         }
-        self.phase = Phase::Reading(expected);
+        self.enter(Phase::Reading(expected));
         poll_fn(|cx| {
             self.poll_flush_aside(cx);
             let message = self.poll_message(cx);
@@ -253,7 +258,14 @@ impl<'l> Peer<'l> {
 
     /// What an error or a timeout will name, until something is waited for.
     pub(crate) fn expect(&mut self, expected: HandshakeType) {
-        self.phase = Phase::Reading(expected);
+        self.enter(Phase::Reading(expected));
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.link.phase_changed(phase);
+        }
     }
 
     /// Where writing goes on beside reading: writes what the link takes now.
@@ -286,7 +298,7 @@ impl<'l> Peer<'l> {
     /// returns how many bytes were sealed.
     pub(crate) async fn write_early_data(&mut self, data: &[u8]) -> Result<usize, Error> {
         let mut rest = data;
-        self.phase = Phase::Writing;
+        self.enter(Phase::Writing);
         (self.must_flush, self.reads_while_writing) = (true, true);
         poll_fn(|cx| {
             while self.must_flush {
@@ -324,7 +336,7 @@ impl<'l> Peer<'l> {
         if self.must_flush {
             self.flush().await?;
         }
-        self.phase = Phase::Reading(HandshakeType::FINISHED);
+        self.enter(Phase::Reading(HandshakeType::FINISHED));
         match poll_fn(|cx| self.poll_incoming(cx)).await? {
             Incoming::ChangeCipherSpec => Ok(()),
             // Finished among them: it must not come before its keys.
@@ -396,6 +408,7 @@ impl<'l> Peer<'l> {
 
     /// The same for a message that is encoded already.
     pub(crate) fn send_encoded(&mut self, message: &[u8]) -> Result<(), Error> {
+        let message = &*tamper::instead_of(self.side, message);
         self.transcript.add(message);
         self.must_flush = true;
         self.output.queue(ContentType::HANDSHAKE, message)
@@ -408,7 +421,7 @@ impl<'l> Peer<'l> {
 
     /// Waits until the link has taken all that was queued.
     pub(crate) async fn flush(&mut self) -> Result<(), Error> {
-        self.phase = Phase::Writing;
+        self.enter(Phase::Writing);
         poll_fn(|cx| self.poll_flush(cx)).await?;
         self.must_flush = false;
         Ok(())
@@ -482,9 +495,10 @@ impl<'l> Peer<'l> {
         match answer {
             Answer::Now(answer) => answer,
             Answer::Later(future) => {
-                let before = core::mem::replace(&mut self.phase, Phase::Hook(hook));
-                let answer = future.await;
-                self.phase = before;
+                let before = self.phase;
+                self.enter(Phase::Hook(hook));
+                let answer = in_span(hook, future).await;
+                self.enter(before);
                 answer
             }
         }

@@ -105,7 +105,7 @@ pub(crate) fn is_alert(error: &io::Error) -> bool {
 }
 
 /// What [`to_io`] made an `io::Error` of.
-fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
+pub(crate) fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
     error.get_ref()?.downcast_ref()
 }
 

@@ -14,7 +14,7 @@ mod verifier;
 
 use core::any::Any;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::net::SocketAddr;
 use core::pin::Pin;
 use std::sync::Arc;
@@ -53,6 +53,19 @@ pub enum Answer<'a, T> {
     Now(T),
     /// A future that gives it. Dropped, unfinished, when the handshake ends first.
     Later(Pin<Box<dyn Future<Output = T> + Send + 'a>>),
+}
+
+/// What [`Answer::Later`] holds.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The same future, with a span around its polls where somebody wants one. (Only then in a box of its own: a span kept
+/// beside it would make every handshake's future larger.)
+pub(crate) fn in_span<'a, T: 'a>(hook: &'static str, mut future: Later<'a, T>) -> Later<'a, T> {
+    let span = tracing::debug_span!(target: "tls_core::hook", "hook", hook);
+    if span.is_disabled() {
+        return future;
+    }
+    Box::pin(poll_fn(move |cx| span.in_scope(|| future.as_mut().poll(cx))))
 }
 
 impl<'a, T> Answer<'a, T> {

@@ -81,6 +81,13 @@ impl ListenerHandle {
         }
     }
 
+    /// Cancelled when the listener begins to drain: for whoever accepts from it within something that has an end of its
+    /// own, such as a server that takes a signal.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.0.draining.clone()
+    }
+
     /// What became of the connections so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -120,6 +127,13 @@ impl StreamGuard {
     #[must_use]
     pub fn draining(&self) -> CancellationToken {
         self.open.shared.draining.clone()
+    }
+
+    /// Cancelled when the drain's time is over: for whoever serves the stream where [`Self::run`] cannot, as within a
+    /// library that takes the stream. Drop the stream then.
+    #[must_use]
+    pub fn forced(&self) -> CancellationToken {
+        self.open.shared.force.clone()
     }
 
     /// Runs what serves the stream. If the drain's time is over before it ends, it is dropped, and with it the stream
