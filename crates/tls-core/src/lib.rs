@@ -17,6 +17,8 @@
 //!   sent.
 //!
 //! Section numbers without an RFC are those of TLS 1.3 (RFC 8446, renumbered slightly by RFC 9846).
+#![warn(missing_debug_implementations)]
+
 mod alert;
 mod config;
 mod connection;

@@ -1,5 +1,7 @@
 //! Keys from the secrets of a key log, and records opened with them: a second implementation, to judge the first by.
 
+use std::fmt;
+
 use aws_lc_rs::aead::{
     self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
 };
@@ -7,7 +9,9 @@ use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
 
 /// What a cipher suite means for keys.
-#[derive(Clone, Copy)]
+///
+/// Example: that of [`Opener`].
+#[derive(Clone, Copy, Debug)]
 pub struct Suite {
     aead: &'static aead::Algorithm,
     hash: hmac::Algorithm,
@@ -34,6 +38,14 @@ impl Suite {
 }
 
 /// One key of one direction, with the number of the record that it opens or seals next.
+///
+/// ```
+/// use tls_transcript::keys::{Opener, Suite};
+///
+/// let suite = Suite::new(0x1301).unwrap();
+/// let opener = Opener::tls13(suite, &[7; 32]).unwrap();
+/// assert!(opener.updated().is_some());
+/// ```
 pub struct Opener {
     suite: Suite,
     key: LessSafeKey,
@@ -41,6 +53,15 @@ pub struct Opener {
     next: u64,
     /// Of TLS 1.3.
     secret: Vec<u8>,
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener")
+            .field("suite", &self.suite)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Opener {
