@@ -1,4 +1,4 @@
-//! The `tls` command as a peer.
+//! The `tls` command as a peer, and the examples.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -37,6 +37,39 @@ pub fn tls_command() -> &'static Path {
         assert!(built.success() && command.is_file(), "tls-cli cannot be built");
         command
     })
+}
+
+/// An example of any crate, by its name. Cargo has built it when all packages are tested; if only one test is, it is
+/// built here, as those of `--workspace` are.
+///
+/// # Panics
+///
+/// If the examples cannot be built.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        // target/PROFILE/deps/http-0123
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).unwrap();
+        let release = profile.ends_with("release").then_some("--release");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--quiet", "--workspace", "--examples"])
+            .args(release)
+            .arg("--target-dir")
+            .arg(profile.parent().unwrap())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        profile.join("examples")
+    });
+    directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// When the newest source file below here was written; tests do not count.

@@ -15,10 +15,13 @@ pub mod command;
 pub mod counting;
 pub mod dial;
 pub mod ear;
+#[cfg(debug_assertions)]
+pub mod fuzz;
 pub mod hello;
 pub mod openssl;
 pub mod pair;
 pub mod pki;
+pub mod postgres_server;
 pub mod process;
 pub mod redis_server;
 pub mod script;

@@ -129,7 +129,13 @@ async fn listening(process: &Process) -> SocketAddr {
     }
 }
 
-fn listening_port(process: u32) -> Option<u16> {
+/// The port of IPv4 on which a process listens, from `/proc`.
+///
+/// # Panics
+///
+/// Where there is no `/proc`.
+#[must_use]
+pub fn listening_port(process: u32) -> Option<u16> {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp is readable (Linux)");
     let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
         .ok()?

@@ -43,16 +43,30 @@ pub fn require_one_or_skip<'a>(programs: &[&'a str]) -> Option<&'a str> {
             "{} is not installed, and {REQUIRE_PEERS} is set",
             programs.join(" or ")
         );
-        let test = std::thread::current();
-        // Not eprintln!, which the test harness hides for tests that pass.
-        let _ = writeln!(
-            io::stderr(),
-            "SKIPPED {}: {} is not installed",
-            test.name().unwrap_or("a test"),
-            programs.join(" or ")
-        );
+        say_skipped(programs);
     }
     found
+}
+
+/// Like [`require_or_skip`] for programs that even `.ci/run` does without, for being large: its absence is never a failure.
+#[must_use]
+pub fn find_or_skip(program: &str) -> bool {
+    let is_there = find(program).is_some();
+    if !is_there {
+        say_skipped(&[program]);
+    }
+    is_there
+}
+
+fn say_skipped(programs: &[&str]) {
+    let test = std::thread::current();
+    // Not eprintln!, which the test harness hides for tests that pass.
+    let _ = writeln!(
+        io::stderr(),
+        "SKIPPED {}: {} is not installed",
+        test.name().unwrap_or("a test"),
+        programs.join(" or ")
+    );
 }
 
 /// Where a program is, by `PATH`.

@@ -9,11 +9,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use tls_core::{AlertDescription, ProtocolVersion};
 use tls_tests::both_versions;
+use tls_tests::command::example;
 use tls_tests::openssl::{Negotiated, s_client};
 use tls_tests::pki::{Authority, IdentityFiles, KeyType};
 use tls_tests::process::{Finished, Process, require_or_skip};
@@ -22,28 +22,6 @@ both_versions!(
     real async a_key_in_another_process_signs_and_may_be_restarted,
     what_another_key_signs_is_not_sent,
 );
-
-/// The example, built as these tests are: cargo does not do so for a single test.
-fn example() -> &'static Path {
-    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLE.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let release = profile.ends_with("release").then_some("--release");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
-            .args(["build", "--quiet", "--workspace", "--example", "remote_signer"])
-            .args(release)
-            .output()
-            .unwrap();
-        assert!(
-            built.status.success(),
-            "{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        profile.join("examples/remote_signer")
-    })
-}
 
 struct World {
     directory: TempDir,
@@ -73,7 +51,7 @@ impl World {
         let arguments = arguments
             .into_iter()
             .filter(|argument| !argument.as_os_str().is_empty());
-        Process::spawn(example().to_str().unwrap(), arguments)
+        Process::spawn(example("remote_signer").to_str().unwrap(), arguments)
     }
 
     fn socket(&self) -> PathBuf {

@@ -7,9 +7,11 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::capture::CaptureArguments;
 use crate::identity::IdentityArguments;
+use crate::manual::{CompletionsArguments, ManArguments};
 use crate::protocol::ProtocolArguments;
 use crate::serve::metrics::MetricsArguments;
 use crate::sessions::SessionArguments;
+use crate::starttls;
 use crate::transcript::TranscriptArguments;
 
 /// TLS 1.3 and 1.2 by hand: serve and connect, and see what was negotiated.
@@ -33,11 +35,18 @@ pub(crate) enum Command {
     Capture(CaptureArguments),
     /// Write whole connections down, show what is in them, and play them again
     Transcript(TranscriptArguments),
+    /// Print what a shell needs to complete the command's options
+    #[command(hide = true)]
+    Completions(CompletionsArguments),
+    /// Print a page of the manual, or write all of them
+    #[command(hide = true)]
+    Man(ManArguments),
 }
 
 const ENVIRONMENT: &str = "\
 Environment:
   SSLKEYLOGFILE  Append the secrets of each connection to this file, for Wireshark and the like
+  NO_COLOR       No colours in this help; there are none either where it does not go to a terminal
   RUST_LOG       Show events of the libraries on stderr, for example RUST_LOG=debug [default: tls_redis=info]";
 
 const SERVE_EXAMPLES: &str = "\
@@ -48,6 +57,7 @@ Examples:
   tls serve
   tls serve --listen 0.0.0.0:443 --cert chain.pem --key key.pem
   tls serve --echo --once
+  tls serve --root public --h2
   tls serve --client-ca clients.pem --require-client-cert
   tls serve --stateful --max-version 1.2
   tls serve --cert chain.pem --key key.pem --client-ca clients.pem --require-client-cert --reload
@@ -63,7 +73,7 @@ second signal stops at once.";
 /// `tls serve`
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
-#[command(group(ArgGroup::new("mode").args(["http", "echo"])))]
+#[command(group(ArgGroup::new("mode").args(["http", "echo", "root"])))]
 pub(crate) struct ServeArguments {
     /// Listen on this address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
@@ -76,6 +86,14 @@ pub(crate) struct ServeArguments {
     /// Return each line as it came, in one record
     #[arg(long)]
     pub(crate) echo: bool,
+
+    /// Serve the files below this directory; index.html for a directory, and no listings. Symbolic links are followed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["once", "early_data"])]
+    pub(crate) root: Option<PathBuf>,
+
+    /// With --root, offer HTTP/2 before HTTP/1.1
+    #[arg(long, requires = "root", conflicts_with = "alpn")]
+    pub(crate) h2: bool,
 
     /// Application protocols, best first, separated by commas; '' for none [default: http/1.1, with --echo none]
     #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',')]
@@ -119,6 +137,7 @@ Examples:
   tls connect example.com:443 --max-version 1.2
   tls connect example.com:443 --resume 3
   tls connect example.com:443 --resume 1 --early-data request.txt
+  tls connect mail.example.com:25 --starttls smtp
 
 SSLKEYLOGFILE is honoured.";
 
@@ -154,6 +173,10 @@ pub(crate) struct ConnectArguments {
     #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',')]
     pub(crate) alpn: Option<Vec<String>>,
 
+    /// Ask for TLS in the plain text of this protocol first
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) starttls: Option<starttls::Protocol>,
+
     /// Print what was negotiated as one JSON object on stdout, close, and end
     #[arg(long)]
     pub(crate) json: bool,
@@ -168,7 +191,7 @@ pub(crate) struct ConnectArguments {
     #[arg(long, value_name = "FILE", requires = "resume")]
     pub(crate) early_data: Option<PathBuf>,
 
-    /// How long connecting may take, and then the handshake; 0 for no limit
+    /// How long connecting may take (--starttls included), and then the handshake; 0 for no limit
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Limit,
 
@@ -276,6 +299,12 @@ mod tests {
             &["tls", "connect", "a:1", "--cert", "a"],
             &["tls", "connect", "a:1", "--key", "a"],
             &["tls", "serve", "--require-client-cert"],
+            &["tls", "serve", "--h2"],
+            &["tls", "serve", "--root", "a", "--echo"],
+            &["tls", "serve", "--root", "a", "--once"],
+            &["tls", "serve", "--root", "a", "--early-data", "100"],
+            &["tls", "serve", "--root", "a", "--h2", "--alpn", "h2"],
+            &["tls", "connect", "a:1", "--starttls", "pop3"],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

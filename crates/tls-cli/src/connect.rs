@@ -13,6 +13,7 @@ use tls_tokio::{
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 
 use crate::args::{ConnectArguments, Limit, Target};
 use crate::certificate::Description;
@@ -21,6 +22,7 @@ use crate::describe::{Facts, Milliseconds, milliseconds};
 use crate::failure::Failure;
 use crate::join;
 use crate::setup;
+use crate::starttls;
 
 /// Where nobody sends or reads data (with `--json`, and before reconnecting) the peer gets this long to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ struct Connected {
     stream: TlsStream<TcpStream>,
     address: SocketAddr,
     tcp_time: Duration,
+    /// How long the plain text before the handshake took.
+    starttls_time: Option<Duration>,
     early_data: EarlyBytes,
 }
 
@@ -137,7 +141,9 @@ async fn establish(
         .map_err(|_| Failure::new(format!("{name:?} is neither a DNS name nor an IP address")))?
         .to_owned();
     let started = Instant::now();
-    let tcp = within(arguments.timeout, TcpStream::connect((host.as_str(), *port)))
+    let deadline = Deadline::after(arguments.timeout);
+    let mut tcp = deadline
+        .meet(TcpStream::connect((host.as_str(), *port)))
         .await
         .map_err(|error| Failure::new(format!("cannot connect to {host} port {port}: {error}")))?;
     let tcp_time = started.elapsed();
@@ -146,17 +152,33 @@ async fn establish(
         .map_err(|error| Failure::new(format!("lost the connection to {host} port {port}: {error}")))?;
     // Only a matter of latency.
     let _ = tcp.set_nodelay(true);
+    let starttls_time = match arguments.starttls {
+        None => None,
+        Some(protocol) => {
+            let started = Instant::now();
+            let own_address = tcp.local_addr().map(|own| own.ip());
+            let negotiated =
+                deadline.meet(async { Ok(starttls::negotiate(protocol, &mut tcp, own_address?).await) });
+            let negotiated = negotiated.await.unwrap_or_else(|error| Err(error.into()));
+            negotiated.map_err(|error| {
+                Failure::new(format!("no TLS with {address} by {}: {error}", protocol.name()))
+            })?;
+            Some(started.elapsed())
+        }
+    };
     let (mut stream, rest) = connector
         .connect_early(name, tcp, early_data)
         .await
         .map_err(|failure| Failure::new(format!("no TLS with {address}: {failure}")))?;
-    within(arguments.timeout, stream.write_all(rest))
+    Deadline::after(arguments.timeout)
+        .meet(stream.write_all(rest))
         .await
         .map_err(|error| Failure::new(format!("cannot send to {address}: {error}")))?;
     Ok(Connected {
         stream,
         address,
         tcp_time,
+        starttls_time,
         early_data: EarlyBytes {
             offered: early_data.len(),
             accepted: early_data.len().saturating_sub(rest.len()),
@@ -164,15 +186,32 @@ async fn establish(
     })
 }
 
-async fn within<T>(limit: Limit, attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match limit.0 {
-        None => attempt.await,
-        Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer within {limit:?}"),
-            ))
-        }),
+/// When something must be done, if ever.
+#[derive(Clone, Copy)]
+struct Deadline {
+    limit: Duration,
+    at: Option<tokio::time::Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Limit) -> Self {
+        let limit = limit.0.unwrap_or(Duration::MAX);
+        // So far away that there is none.
+        let at = tokio::time::Instant::now().checked_add(limit);
+        Self { limit, at }
+    }
+
+    async fn meet<T>(self, attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let Self { limit, at } = self;
+        match at {
+            None => attempt.await,
+            Some(at) => timeout_at(at, attempt).await.unwrap_or_else(|_| {
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer within {limit:?}"),
+                ))
+            }),
+        }
     }
 }
 
@@ -227,6 +266,12 @@ fn show(connected: &Connected, arguments: &ConnectArguments) {
     console::say(format_args!("connected to {host} port {port}"));
     row("address", &connected.address.to_string());
     row("TCP connect", &Milliseconds(connected.tcp_time).to_string());
+    if let (Some(protocol), Some(time)) = (arguments.starttls, connected.starttls_time) {
+        row(
+            "STARTTLS",
+            &format!("{}, {}", protocol.name(), Milliseconds(time)),
+        );
+    }
     let info = connected.stream.info();
     for (label, value) in facts(&connected.stream).rows() {
         row(label, &value);
@@ -257,6 +302,14 @@ fn describe_json(
     members.insert("port".to_owned(), json!(arguments.target.port));
     members.insert("address".to_owned(), json!(connected.address.to_string()));
     members.insert("tcp_connect_ms".to_owned(), milliseconds(connected.tcp_time));
+    members.insert(
+        "starttls".to_owned(),
+        json!(arguments.starttls.map(starttls::Protocol::name)),
+    );
+    members.insert(
+        "starttls_ms".to_owned(),
+        json!(connected.starttls_time.map(milliseconds)),
+    );
     members.insert("certificate_checked".to_owned(), json!(!arguments.insecure));
     members.insert("chain".to_owned(), json!(chain));
     members.insert("closed".to_owned(), json!(closed_word(closed)));

@@ -9,10 +9,12 @@ mod describe;
 mod failure;
 mod identity;
 mod join;
+mod manual;
 mod protocol;
 mod serve;
 mod sessions;
 mod setup;
+mod starttls;
 mod transcript;
 
 use std::process::ExitCode;
@@ -39,6 +41,12 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What needs no runtime.
+    let command = match arguments.command {
+        Command::Completions(arguments) => return manual::completions(&arguments),
+        Command::Man(arguments) => return manual::man(&arguments),
+        command => command,
+    };
     setup::tracing();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -46,7 +54,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     // Boxed: they are some kilobytes each, and only one of them is needed.
     let result = runtime.block_on(async {
-        match arguments.command {
+        match command {
+            Command::Completions(_) | Command::Man(_) => Ok(()),
             Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
             Command::Capture(arguments) => Box::pin(capture::run(arguments)).await,
             Command::Connect(arguments) => Box::pin(connect::run(arguments)).await,

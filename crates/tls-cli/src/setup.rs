@@ -20,6 +20,8 @@ pub(crate) fn tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Nor would any dependency's features make it otherwise.
+        .with_ansi(false)
         .with_writer(std::io::stderr);
     let _ = subscriber.try_init();
 }

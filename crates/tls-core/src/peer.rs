@@ -1,5 +1,6 @@
 //! The other end of the connection, as the handshake sees it: read a message, send a message, ask a hook.
 
+use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
@@ -16,12 +17,15 @@ use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
+use crate::tamper;
 use crate::transcript::Transcript;
 
 /// A transport of bytes. A Tokio stream, memory, a recording and a fuzzer's input implement it.
 ///
 /// The methods follow the rules of [`core::future::Future::poll`]: where they return `Pending`, nothing was moved
 /// and the waker is registered.
+///
+/// Example: that of [`Peer`](crate::Peer).
 pub trait Link: Send {
     /// Reads into `buf` and says how many bytes; 0 means that the peer has closed its side.
     ///
@@ -56,6 +60,41 @@ const SCRATCH: usize = 512;
 /// It outlives the handshake's future: whoever drives that keeps the `Peer`, asks it what the handshake was waiting
 /// for when it ended or was dropped, and sends the alert of a failure with [`Peer::send_alert`] under the keys then
 /// in force.
+///
+/// ```
+/// use core::future::Future;
+/// use core::pin::pin;
+/// use core::task::{Context, Poll, Waker};
+/// use tls_core::{ClientConfig, ConnectionContext, ErrorKind, Link, Peer, ServerName, Side, connect};
+///
+/// /// A server that takes what it is sent and hangs up.
+/// #[derive(Default)]
+/// struct HangsUp {
+///     taken: usize,
+/// }
+///
+/// impl Link for HangsUp {
+///     fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+///         Poll::Ready(Ok(0))
+///     }
+///
+///     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+///         self.taken += bytes.len();
+///         Poll::Ready(Ok(bytes.len()))
+///     }
+/// }
+///
+/// let config = ClientConfig::builder().dangerously_accept_any_certificate().build()?;
+/// let name = ServerName::try_from("localhost").unwrap();
+/// let mut link = HangsUp::default();
+/// let mut peer = Peer::new(Side::Client, &mut link, ConnectionContext::new());
+/// // Polled by whatever runtime there is; this link never makes it wait.
+/// let handshake = pin!(connect(&mut peer, &config, &name)).poll(&mut Context::from_waker(Waker::noop()));
+/// let Poll::Ready(Err(error)) = handshake else { panic!("no server answered") };
+/// assert!(matches!(error.kind(), ErrorKind::Truncated));
+/// assert!(link.taken > 0);
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 pub struct Peer<'l> {
     link: &'l mut dyn Link,
     side: Side,
@@ -369,6 +408,7 @@ impl<'l> Peer<'l> {
 
     /// The same for a message that is encoded already.
     pub(crate) fn send_encoded(&mut self, message: &[u8]) -> Result<(), Error> {
+        let message = &*tamper::instead_of(self.side, message);
         self.transcript.add(message);
         self.must_flush = true;
         self.output.queue(ContentType::HANDSHAKE, message)
@@ -505,6 +545,17 @@ impl<'l> Peer<'l> {
             core::mem::replace(&mut self.input, Input::new()),
             core::mem::replace(&mut self.output, Output::new()),
         )
+    }
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("side", &self.side)
+            .field("phase", &self.phase)
+            .field("bytes_in", &self.bytes_in)
+            .field("bytes_out", &self.bytes_out)
+            .finish_non_exhaustive()
     }
 }
 

@@ -47,6 +47,12 @@ pub struct TlsAcceptor {
     observer: Option<Arc<dyn Observer>>,
 }
 
+impl From<ServerConfig> for TlsAcceptor {
+    fn from(config: ServerConfig) -> Self {
+        Self::new(config)
+    }
+}
+
 impl TlsAcceptor {
     /// Accepts with this configuration, each handshake within 10 seconds.
     #[must_use]

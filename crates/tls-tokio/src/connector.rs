@@ -39,6 +39,12 @@ pub struct TlsConnector {
     observer: Option<Arc<dyn Observer>>,
 }
 
+impl From<ClientConfig> for TlsConnector {
+    fn from(config: ClientConfig) -> Self {
+        Self::new(config)
+    }
+}
+
 impl TlsConnector {
     /// Connects with this configuration, each handshake within 10 seconds.
     #[must_use]

@@ -49,6 +49,7 @@ use crate::stream::TlsStream;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping it closes the connection before its handshake is over"]
 pub struct EarlyTlsStream<IO> {
     io: IO,
     early: EarlyConnection,

@@ -27,14 +27,19 @@
 //! A runtime with timers is needed ([`tokio::runtime::Builder::enable_time`]) wherever a handshake has a deadline,
 //! for shutdown, and for writes that meet a reset.
 //!
+//! Where to begin: [`guide`], one page per subject, with examples. What most programs name is re-exported here; hooks, their
+//! built-in implementations, and the details of errors are in [`tls_core`].
+//!
 //! Handshakes are not cancel safe: dropping one closes its transport. What is called on an established stream is, and
 //! goes on where it was when it is called again.
+#![warn(missing_debug_implementations)]
 
 mod acceptor;
 mod blocking_key;
 mod connector;
 mod early;
 mod error;
+pub mod guide;
 mod handshake;
 mod info;
 mod link;

@@ -36,6 +36,7 @@ use crate::stream::TlsStream;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping it closes the connection without an answer"]
 pub struct PendingAccept<IO> {
     io: IO,
     /// All that was read from it.

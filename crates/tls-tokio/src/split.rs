@@ -22,6 +22,23 @@ use crate::transfer::{self, Ends, EofPolicy, Readable};
 use crate::watch::StreamWatch;
 
 /// A transport that comes apart into one half for each direction.
+///
+/// ```
+/// use tls_tokio::SplitTransport;
+/// use tokio::io::{ReadHalf, WriteHalf};
+///
+/// /// A transport of one's own, split by a lock.
+/// struct Mine(tokio::io::DuplexStream);
+///
+/// impl SplitTransport for Mine {
+///     type Read = ReadHalf<tokio::io::DuplexStream>;
+///     type Write = WriteHalf<tokio::io::DuplexStream>;
+///
+///     fn split_transport(self) -> (Self::Read, Self::Write) {
+///         tokio::io::split(self.0)
+///     }
+/// }
+/// ```
 pub trait SplitTransport: Sized {
     /// The half that reads.
     type Read: AsyncRead + Unpin;
@@ -90,6 +107,24 @@ impl SplitTransport for DuplexStream {
 /// What reading gives rise to, the answer to a KeyUpdate, to a close_notify of TLS 1.2, or an alert, is sent by the
 /// [`WriteHalf`]: a write, flush or shutdown of it that waits is woken for it, otherwise the next one sends it. Where
 /// the writing task does something else for long, let it wait in [`WriteHalf::send_answers`] beside that.
+///
+/// ```
+/// use tls_tokio::TlsStream;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio::net::TcpStream;
+///
+/// async fn both_ways(stream: TlsStream<TcpStream>) -> std::io::Result<TlsStream<TcpStream>> {
+///     let (mut read, mut write) = stream.into_split();
+///     let writing = tokio::spawn(async move {
+///         write.write_all(b"question").await?;
+///         write.flush().await?;
+///         std::io::Result::Ok(write)
+///     });
+///     read.read_exact(&mut [0; 6]).await?;
+///     let write = writing.await??;
+///     Ok(TlsStream::reunite(read, write).map_err(std::io::Error::other)?)
+/// }
+/// ```
 pub struct ReadHalf<R> {
     io: R,
     rest: ReadRest,
@@ -112,6 +147,8 @@ pub(crate) struct ReadRest {
 ///
 /// The peer's alerts are seen by the [`ReadHalf`]. Once that has read one, writes, flushes and [`Self::send_answers`]
 /// report it, also those that wait; a write that meets a reset gives it a tenth of a second to do so.
+///
+/// Example: that of [`ReadHalf`](crate::ReadHalf).
 pub struct WriteHalf<W> {
     out: Outgoing<W>,
     /// The transport refused a write.
@@ -428,6 +465,8 @@ impl<W> fmt::Debug for WriteHalf<W> {
 }
 
 /// Halves that do not belong together, or cannot be put together: both of them.
+///
+/// Example: that of [`ReadHalf`](crate::ReadHalf).
 pub struct ReuniteError<R, W> {
     /// The half that reads.
     pub read: ReadHalf<R>,

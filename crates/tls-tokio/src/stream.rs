@@ -51,6 +51,33 @@ use crate::transfer::{self, Ends, EofPolicy, Readable};
 /// sent twice (of Tokio's own combinations of them, `write_all` and `read_exact` do not say how far they came).
 ///
 /// Both directions can be used at the same time, by [`Self::into_split`] or [`tokio::io::split`].
+///
+/// ```
+/// use tls_tokio::{CertifiedKey, ClientConfig, RootStore, ServerConfig, ServerName, TlsAcceptor, TlsConnector};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let server = ServerConfig::builder().certificate(CertifiedKey::from_pem(chain.as_bytes(), key.as_bytes())?);
+/// # let acceptor = TlsAcceptor::new(server.build()?);
+/// # let client = ClientConfig::builder().roots(RootStore::from_pem(chain.as_bytes())?).build()?;
+/// # let connector = TlsConnector::new(client);
+/// # let name = ServerName::try_from("localhost")?;
+/// // Any transport: here a pipe in memory.
+/// let (ours, theirs) = tokio::io::duplex(64 * 1024);
+/// let (client, server) = tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
+/// let (mut client, mut server) = (client?, server?);
+///
+/// client.write_all(b"all of it").await?;
+/// client.shutdown().await?;
+/// let mut received = Vec::new();
+/// // To the end of file: the client has closed in order.
+/// server.read_to_end(&mut received).await?;
+/// assert_eq!(received, b"all of it");
+/// # Ok(()) }
+/// ```
 pub struct TlsStream<IO> {
     pub(crate) out: Outgoing<IO>,
     pub(crate) reader: Reader,

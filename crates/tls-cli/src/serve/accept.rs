@@ -61,8 +61,7 @@ impl Server {
                 },
                 () = stop.received() => {}
             }
-            let drained = drain(&handle, self.drain, &mut stop).await;
-            say_how_it_ended(&handle, drained);
+            drain(&handle, self.drain, &mut stop).await;
             Ok(())
         };
         tokio::select! {
@@ -97,8 +96,8 @@ impl Server {
     }
 }
 
-/// Lets what is under way end, within the limit, or until we are told again.
-async fn drain(handle: &ListenerHandle, limit: Duration, stop: &mut StopSignal) -> Drained {
+/// Lets what is under way end, within the limit, or until we are told again. Says how that went.
+pub(super) async fn drain(handle: &ListenerHandle, limit: Duration, stop: &mut StopSignal) {
     let counts = handle.counts();
     if !limit.is_zero() && counts.open.saturating_add(counts.handshaking) > 0 {
         console::say(format_args!(
@@ -106,10 +105,11 @@ async fn drain(handle: &ListenerHandle, limit: Duration, stop: &mut StopSignal) 
             counts.open, counts.handshaking
         ));
     }
-    tokio::select! {
+    let drained = tokio::select! {
         drained = handle.drain(limit) => drained,
         () = stop.received() => handle.drain(Duration::ZERO).await,
-    }
+    };
+    say_how_it_ended(handle, drained);
 }
 
 fn say_how_it_ended(handle: &ListenerHandle, drained: Drained) {

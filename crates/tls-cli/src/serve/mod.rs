@@ -5,6 +5,7 @@ mod connection;
 pub(crate) mod development_ca;
 mod early;
 mod echo;
+mod files;
 pub(crate) mod http;
 pub(crate) mod metrics;
 mod page;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 
 use self::accept::Server;
 use self::development_ca::DevelopmentCa;
+use self::files::Files;
 pub(crate) use self::stop::StopSignal;
 use crate::args::ServeArguments;
 use crate::console;
@@ -39,6 +41,7 @@ enum Mode {
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mode = if arguments.echo { Mode::Echo } else { Mode::Http };
+    let files = arguments.root.map(Files::below).transpose()?;
     let stop =
         StopSignal::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     let given = arguments.identity.certificates().await?;
@@ -59,6 +62,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         }
     };
     let default_alpn: &[&str] = match mode {
+        Mode::Http if arguments.h2 => &["h2", "http/1.1"],
         Mode::Http => &["http/1.1"],
         Mode::Echo => &[],
     };
@@ -86,7 +90,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     };
 
     announce(address, mode, ca.as_ref().map(DevelopmentCa::file));
-    server.run(listener, stop).await
+    match files {
+        Some(files) => files.serve(server, listener, stop).await,
+        None => server.run(listener, stop).await,
+    }
 }
 
 /// Says where we listen, and how to get there.

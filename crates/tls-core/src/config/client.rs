@@ -34,6 +34,7 @@ use crate::verify::RootStore;
 #[derive(Clone, Debug)]
 pub struct ClientConfig(pub(crate) Arc<ClientSettings>);
 
+#[derive(Clone)]
 pub(crate) struct ClientSettings {
     pub(crate) common: Common,
     /// The groups that get a key share in the first ClientHello.
@@ -74,6 +75,32 @@ impl ClientConfig {
             server: server.clone(),
             security_domain: self.0.security_domain,
         }
+    }
+
+    /// The application protocols that are offered (RFC 7301), best first; none where ALPN is not used.
+    pub fn alpn(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.common.alpn.iter().map(Vec::as_slice)
+    }
+
+    /// The same configuration with other application protocols, best first: for whoever is given a configuration and
+    /// knows what is spoken. Sessions are not shared between the two.
+    ///
+    /// # Errors
+    /// A name is empty or longer than 255 bytes.
+    pub fn with_alpn(
+        &self,
+        protocols: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = ClientSettings::clone(&self.0);
+        settings.common.alpn = protocols
+            .into_iter()
+            .map(|protocol| protocol.as_ref().to_vec())
+            .collect();
+        settings.common.check()?;
+        let presents_certificate = settings.resolver.is_some();
+        settings.security_domain =
+            security_domain(&*settings.verifier, presents_certificate, &settings.common)?;
+        Ok(Self(Arc::new(settings)))
     }
 
     /// Starts a configuration. It needs a verifier: [`ClientConfigBuilder::roots`] is the usual one.

@@ -1,5 +1,6 @@
 //! The write half of a connection.
 
+use core::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ const ANSWER_BELOW: usize = 32 * 1024;
 /// are then in [`Self::pending`]; say with [`Self::sent`] how many it took. With the last of them the buffer goes
 /// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5); TLS
 /// 1.2 cannot do that, and [`Self::write`] fails.
+///
+/// Example: that of [`Driver`](crate::Driver).
 pub struct Writer {
     side: Side,
     output: Output,
@@ -207,5 +210,16 @@ impl Writer {
         )?;
         epoch.advance();
         self.output.set_keys(epoch.sealing_key()?, epoch.limit())
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("side", &self.side)
+            .field("pending", &self.pending().len())
+            .field("closed", &self.is_closed())
+            .field("ended_by", &self.ended_by)
+            .finish_non_exhaustive()
     }
 }

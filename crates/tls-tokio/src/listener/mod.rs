@@ -127,6 +127,8 @@ enum Last {
 }
 
 /// A stream that was accepted.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted<S, A> {

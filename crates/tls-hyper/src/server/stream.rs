@@ -1,0 +1,177 @@
+//! A server's stream in the hands of a library that knows nothing of drains.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io::{self, IoSlice};
+
+use tls_tokio::{Accepted, StreamGuard, TlsInfo, TlsStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::info::TlsConnectInfo;
+
+/// How long a stream that was closed waits for the client to close too, so that what was sent arrives: bytes that meet a
+/// closed socket are answered with a reset, which destroys what the client has not read.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// An accepted stream together with its [`StreamGuard`], for whoever takes a stream and serves it: hyper, axum, tonic, and
+/// what an upgrade leads to. It counts as open until it is dropped, and when the time of a drain is over, what waits for
+/// it gets an error of kind [`io::ErrorKind::ConnectionAborted`].
+///
+/// If it was shut down and is dropped before the client has closed, a task waits for that, 2 seconds at most.
+pub struct ServedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A = std::net::SocketAddr> {
+    /// `None` once it lingers.
+    open: Option<(TlsStream<IO>, StreamGuard)>,
+    client: TlsConnectInfo<A>,
+    force: CancellationToken,
+    reading: Cut,
+    writing: Cut,
+    is_shut: bool,
+    has_ended: bool,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A> ServedStream<IO, A> {
+    /// Of what a listener has accepted.
+    #[must_use]
+    pub fn new(accepted: Accepted<TlsStream<IO>, A>) -> Self {
+        let Accepted {
+            stream,
+            address,
+            guard,
+            ..
+        } = accepted;
+        Self {
+            client: TlsConnectInfo::new(stream.info(), address),
+            // A node of its own: the listener's is locked by nobody but who cancels it.
+            force: guard.forced().child_token(),
+            open: Some((stream, guard)),
+            reading: Cut::default(),
+            writing: Cut::default(),
+            is_shut: false,
+            has_ended: false,
+        }
+    }
+
+    /// What the handshake agreed on.
+    #[must_use]
+    pub fn info(&self) -> &TlsInfo {
+        &self.client.tls
+    }
+
+    /// Whose stream it is.
+    #[must_use]
+    pub const fn client(&self) -> &TlsConnectInfo<A> {
+        &self.client
+    }
+
+    fn poll_out<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(Pin<&mut TlsStream<IO>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let polled = match &mut self.open {
+            Some((stream, _)) => step(Pin::new(stream), cx),
+            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        match polled {
+            Poll::Pending => self.writing.poll(&self.force, cx),
+            ready => ready,
+        }
+    }
+}
+
+/// The end by force, as one of the two directions waits for it.
+#[derive(Default)]
+struct Cut(Option<Pin<Box<WaitForCancellationFutureOwned>>>);
+
+impl Cut {
+    /// An error once the time is over; asked only by what has to wait.
+    fn poll<T>(&mut self, force: &CancellationToken, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let forced = self
+            .0
+            .get_or_insert_with(|| Box::pin(force.clone().cancelled_owned()));
+        forced.as_mut().poll(cx).map(|()| {
+            Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the server stops",
+            ))
+        })
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A: Unpin> AsyncRead for ServedStream<IO, A> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.remaining();
+        let polled = match &mut this.open {
+            Some((stream, _)) => Pin::new(stream).poll_read(cx, buf),
+            None => Poll::Ready(Ok(())),
+        };
+        match polled {
+            Poll::Pending => this.reading.poll(&this.force, cx),
+            Poll::Ready(read) => {
+                this.has_ended |= read.is_err() || before > 0 && buf.remaining() == before;
+                Poll::Ready(read)
+            }
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A: Unpin> AsyncWrite for ServedStream<IO, A> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_out(cx, |stream, cx| stream.poll_write(cx, data))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_out(cx, |stream, cx| stream.poll_write_vectored(cx, data))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_out(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = this.poll_out(cx, |stream, cx| stream.poll_shutdown(cx));
+        this.is_shut |= matches!(polled, Poll::Ready(Ok(())));
+        polled
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A> Drop for ServedStream<IO, A> {
+    fn drop(&mut self) {
+        if !self.is_shut || self.has_ended || std::thread::panicking() || self.force.is_cancelled() {
+            return;
+        }
+        if let Some((mut stream, guard)) = self.open.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(guard.run(async move {
+                // However it ends, there is nobody left to be told.
+                let _ = stream.graceful_shutdown(LINGER).await;
+            }));
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A: fmt::Debug> fmt::Debug for ServedStream<IO, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServedStream")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
