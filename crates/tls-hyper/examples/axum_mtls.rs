@@ -10,7 +10,7 @@
 //! meanwhile is turned away, since the socket is never closed; if the new one does not come to serve, the old one goes on.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::TcpListener as Socket;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Stdio;
@@ -25,7 +25,7 @@ use tls_hyper::{CertifiedKey, RootStore, ServerConfig, TlsAcceptor, TlsConnectIn
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// In place of an address to listen on: the socket is standard input.
 const INHERITED: &str = "-";
@@ -48,15 +48,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tcp = TcpListener::from_std(socket.try_clone()?)?;
     let address = tcp.local_addr()?;
     let listener = TlsListener::new(tcp, TlsAcceptor::new(config))
-        .on_failure(|address, failure| eprintln!("{address}: {failure}"));
+        .on_failure(|address, failure| say(&format!("{address}: {failure}")));
 
-    let stop = stopped(&socket, files);
+    // From here on a signal does what we say.
+    let (terminate, restart) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let stop = stopped(terminate, restart, &socket, files);
     let serving = tls_hyper::serve(listener, app()).until(stop, DRAIN);
     // Tells a predecessor that we are there. Nothing else goes there: nobody may read it any more.
     println!("https://{address}/");
     let drained = serving.await;
-    eprintln!("{}: {drained:?}", std::process::id());
+    say(&format!("{}: {drained:?}", std::process::id()));
     Ok(())
+}
+
+/// In one write, so that the lines of two processes do not mix.
+fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn config(files: &[String]) -> Result<ServerConfig, Box<dyn Error>> {
@@ -90,19 +97,14 @@ async fn members(client: TlsConnectInfo) -> (StatusCode, String) {
 }
 
 /// Until this process shall end.
-async fn stopped(socket: &Socket, files: &[String]) {
-    let (Ok(mut terminate), Ok(mut restart)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        return drop(tokio::signal::ctrl_c().await);
-    };
+async fn stopped(mut terminate: Signal, mut restart: Signal, socket: &Socket, files: &[String]) {
     loop {
         tokio::select! {
             _ = terminate.recv() => return,
             _ = tokio::signal::ctrl_c() => return,
             _ = restart.recv() => match start_successor(socket, files).await {
                 Ok(()) => return,
-                Err(error) => eprintln!("the new one does not serve, so the old one goes on: {error}"),
+                Err(error) => say(&format!("the new one does not serve, so the old one goes on: {error}")),
             },
         }
     }
@@ -123,5 +125,6 @@ async fn start_successor(socket: &Socket, files: &[String]) -> io::Result<()> {
     if line.is_empty() {
         return Err(io::Error::other("it ended"));
     }
+    say(&format!("{} serves now", successor.id().unwrap_or_default()));
     Ok(())
 }

@@ -12,7 +12,7 @@ mod resumption;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tls_tests::chromium::{self, CHROMIUM};
+use tls_tests::chromium::{self, CHROMIUM, key_hash};
 use tls_tests::command::tls_command;
 use tls_tests::openssl::curl;
 use tls_tests::pki::{Authority, Identity, IdentityFiles, KeyType};
@@ -270,18 +270,6 @@ impl Site {
         );
         chromium::dump(chromium, url, &[&[trust.as_str()], arguments].concat()).await
     }
-}
-
-/// The SHA-256 of a certificate's public key, base64: how Chromium is told to trust it.
-async fn key_hash(certificate: &Path) -> String {
-    let script = "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER \
-                  | openssl dgst -sha256 -binary | openssl base64";
-    let finished = Process::spawn("sh", ["-c", script, "sh", path(certificate)])
-        .finish()
-        .await;
-    let hash = String::from_utf8(finished.stdout).unwrap().trim().to_owned();
-    assert_eq!(hash.len(), 44, "{hash}");
-    hash
 }
 
 fn path(path: &Path) -> &str {

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod browser;
 mod connector;
 mod draining;
 mod examples;
@@ -14,5 +15,6 @@ mod http2_rules;
 mod identities;
 mod peers;
 mod pool;
+mod restart;
 mod rpc;
 mod support;

@@ -304,6 +304,8 @@ async fn h2load_gets_twenty_thousand_pages_without_an_error() {
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) total: u64,
+    pub(crate) started: u64,
+    pub(crate) done: u64,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) errored: u64,
@@ -344,6 +346,8 @@ pub(crate) fn load(done: Finished) -> Load {
     };
     Load {
         total: count("total"),
+        started: count("started"),
+        done: count("done"),
         succeeded: count("succeeded"),
         failed: count("failed"),
         errored: count("errored"),
