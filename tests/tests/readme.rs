@@ -118,12 +118,11 @@ async fn files_are_served_over_http_2() {
     let server = start(FILES).await;
     let (target, ca) = (target(&server).await, ca(&server).await);
     let show = "--write-out '%{http_version}' --silent --show-error --noproxy '*'";
-    let page = shell(&format!("curl {show} --cacert {ca} https://{target}/README.md"))
-        .finish()
-        .await;
-    assert!(page.status.success(), "{}", page.text());
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-    assert_eq!(String::from_utf8(page.stdout).unwrap(), format!("{readme}2"));
+    let file = shell(&format!("curl {show} --cacert {ca} https://{target}/LICENSE-MIT"));
+    let file = file.finish().await;
+    assert!(file.status.success(), "{}", file.text());
+    let expected = std::fs::read_to_string(copy().join("LICENSE-MIT")).unwrap() + "2";
+    assert_eq!(String::from_utf8(file.stdout).unwrap(), expected);
     stop(server).await;
 }
 
