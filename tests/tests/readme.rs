@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tls_tests::openssl::listening_port;
 use tls_tests::process::{Finished, Process, require_or_skip};
@@ -226,6 +227,8 @@ fn environment(copy: &Path) -> Vec<String> {
 /// A shell that runs these commands there.
 fn shell(commands: &str) -> Process {
     let mut line = environment(copy());
+    // All is built by now.
+    line.push("CARGO_NET_OFFLINE=true".to_owned());
     line.extend(["sh".to_owned(), "-c".to_owned(), commands.to_owned()]);
     Process::spawn("env", line)
 }
@@ -237,12 +240,18 @@ async fn start(commands: &str) -> Process {
         .fold(commands.to_owned(), |commands, name| {
             commands.replace(&format!("-- {name}"), &format!("-- {name} --listen 127.0.0.1:0"))
         });
-    // Blocking here is for the build.
-    let server = tokio::task::spawn_blocking(copy)
-        .await
-        .map(|_| shell(&commands))
-        .unwrap();
-    server.wait_for("listening on 127.0.0.1:").await;
+    let server = shell(&commands);
+    // Cargo looks at all it has built before it starts the command, and may wait for another cargo.
+    let started = async {
+        while !server.text().contains("listening on 127.0.0.1:") {
+            for failed in ["error: ", "tls: "] {
+                assert!(!server.text().contains(failed), "{}", server.text());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(300), started).await;
+    assert!(in_time.is_ok(), "{}", server.text());
     server
 }
 
