@@ -1,4 +1,4 @@
-//! The `tls` command and the examples as peers.
+//! The `tls` command as a peer, and the examples.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -57,6 +57,8 @@ pub fn example(name: &str) -> PathBuf {
         let built = std::process::Command::new(cargo)
             .args(["build", "--quiet", "--workspace", "--examples"])
             .args(release)
+            .arg("--target-dir")
+            .arg(profile.parent().unwrap())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

@@ -14,6 +14,9 @@ pub mod chromium;
 pub mod command;
 pub mod counting;
 pub mod dial;
+pub mod ear;
+#[cfg(debug_assertions)]
+pub mod fuzz;
 pub mod hello;
 pub mod openssl;
 pub mod pair;

@@ -373,45 +373,50 @@ impl Ends {
         self.send(Side::Server, data);
     }
 
-    /// Checks that both sides say the same of what was negotiated, and export the same.
+    /// As [`check_agreement`].
     ///
     /// # Panics
-    /// If they do not.
+    /// If they do not agree.
     pub fn check_agreement(&self) {
-        let (client, server) = (self.client.negotiated(), self.server.negotiated());
-        assert_eq!(client.version(), server.version());
-        assert_eq!(client.cipher_suite(), server.cipher_suite());
-        assert_eq!(client.group(), server.group());
-        assert_eq!(client.signature_scheme(), server.signature_scheme());
-        assert_eq!(client.peer_signature_scheme(), client.signature_scheme());
-        let client_signed = !server.is_resumed() && server.peer_chain().is_some();
-        assert_eq!(server.peer_signature_scheme().is_some(), client_signed);
-        assert_eq!(client.alpn(), server.alpn());
-        assert_eq!(client.server_name(), server.server_name());
-        assert_eq!(client.had_hello_retry_request(), server.had_hello_retry_request());
-        let export = |connection: &Connection, label: &[u8], context| {
-            let mut out = [0; 42];
-            connection
-                .export_keying_material(&mut out, label, context)
-                .expect("it can be exported");
-            out
-        };
-        let label = b"EXPORTER-test";
-        let exported = export(&self.client, label, Some(b"context"));
-        assert_eq!(exported, export(&self.server, label, Some(b"context")));
-        assert_ne!(exported, export(&self.server, label, None));
-        let [absent, empty] = [None, Some(&b""[..])].map(|context| {
-            let exported = export(&self.client, label, context);
-            assert_eq!(exported, export(&self.server, label, context));
-            exported
-        });
-        // RFC 5705 4, and section 7.5 of TLS 1.3.
-        assert_eq!(absent == empty, client.version() == ProtocolVersion::TLS13);
-        assert_ne!(
-            exported,
-            export(&self.client, b"EXPORTER-other", Some(b"context"))
-        );
+        check_agreement(&self.client, &self.server);
     }
+}
+
+/// Checks that both sides say the same of what was negotiated, and export the same.
+///
+/// # Panics
+/// If they do not.
+pub fn check_agreement(of_client: &Connection, of_server: &Connection) {
+    let (client, server) = (of_client.negotiated(), of_server.negotiated());
+    assert_eq!(client.version(), server.version());
+    assert_eq!(client.cipher_suite(), server.cipher_suite());
+    assert_eq!(client.group(), server.group());
+    assert_eq!(client.signature_scheme(), server.signature_scheme());
+    assert_eq!(client.peer_signature_scheme(), client.signature_scheme());
+    let client_signed = !server.is_resumed() && server.peer_chain().is_some();
+    assert_eq!(server.peer_signature_scheme().is_some(), client_signed);
+    assert_eq!(client.alpn(), server.alpn());
+    assert_eq!(client.server_name(), server.server_name());
+    assert_eq!(client.had_hello_retry_request(), server.had_hello_retry_request());
+    let export = |connection: &Connection, label: &[u8], context| {
+        let mut out = [0; 42];
+        connection
+            .export_keying_material(&mut out, label, context)
+            .expect("it can be exported");
+        out
+    };
+    let label = b"EXPORTER-test";
+    let exported = export(of_client, label, Some(b"context"));
+    assert_eq!(exported, export(of_server, label, Some(b"context")));
+    assert_ne!(exported, export(of_server, label, None));
+    let [absent, empty] = [None, Some(&b""[..])].map(|context| {
+        let exported = export(of_client, label, context);
+        assert_eq!(exported, export(of_server, label, context));
+        exported
+    });
+    // RFC 5705 4, and section 7.5 of TLS 1.3.
+    assert_eq!(absent == empty, client.version() == ProtocolVersion::TLS13);
+    assert_ne!(exported, export(of_client, b"EXPORTER-other", Some(b"context")));
 }
 
 /// Moves what `from` has pending, in chunks, and collects the data that comes out.

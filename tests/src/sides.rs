@@ -129,7 +129,7 @@ pub fn server_name() -> ServerName<'static> {
 /// A client that accepts the certificate, with small key shares; to be changed where a test needs something else.
 pub fn client_builder() -> ClientConfigBuilder {
     ClientConfig::builder()
-        .groups([NamedGroup::X25519])
+        .groups([NamedGroup::X25519, NamedGroup::SECP256R1])
         .dangerously_pin_certificate(identity().leaf())
 }
 

@@ -8,11 +8,12 @@
 )]
 
 use tls_core::{
-    AlertDescription, ClientConfigBuilder, Driver, Error, ErrorKind, NothingInCommon, Progress,
-    ProtocolVersion, ServerConfigBuilder, Side,
+    AlertDescription, ClientConfigBuilder, Driver, Error, ErrorKind, NamedGroup, NothingInCommon, Progress,
+    ProtocolVersion, ServerConfig, ServerConfigBuilder, Side,
 };
 use tls_tests::hello::{Hello, record, records};
-use tls_tests::pair::{NAME, Pair, client, name, server};
+use tls_tests::pair::{NAME, Pair, certified, client, identity, name, server};
+use tls_tests::pki::KeyType;
 use tls_tests::versions::Only;
 
 type A = AlertDescription;
@@ -418,6 +419,38 @@ fn what_is_wrong_in_a_client_hello_is_refused() {
         ..client_hello()
     };
     answer_of(server(), &deflate_too).unwrap();
+}
+
+/// In TLS 1.3 they are about the key exchange alone.
+#[test]
+fn a_servers_ecdsa_key_is_on_a_curve_of_the_clients_groups_in_tls12() {
+    let groups = [
+        (vec![29, 23], true),
+        (vec![23], true),
+        (vec![29], false),
+        (vec![29, 24], false),
+    ];
+    for (groups, is_good) in groups {
+        let list: Vec<u8> = groups.iter().flat_map(|group| [0, *group]).collect();
+        let list = [&[0, list.len() as u8], &list[..]].concat();
+        let p256 = answer_of(server(), &client_hello().with(10, &list));
+        assert_eq!(p256.is_ok(), is_good, "{groups:?}");
+        if let Err(error) = p256 {
+            assert_eq!(error.alert(), Some(A::HANDSHAKE_FAILURE), "{error}");
+        }
+        for (key_type, is_good) in [
+            (KeyType::P384, groups.contains(&24)),
+            (KeyType::Ed25519, true),
+            (KeyType::Rsa2048, true),
+        ] {
+            let config = ServerConfig::builder().certificate(certified(&identity(key_type)));
+            let answer = answer_of(config, &client_hello().with(10, &list));
+            assert_eq!(answer.is_ok(), is_good, "{key_type:?}: {groups:?}");
+        }
+    }
+    let client = client().groups([NamedGroup::X25519]).only(TLS13).build().unwrap();
+    let ends = Pair::new(&client, &server().build().unwrap()).run().established();
+    assert_eq!(ends.client.negotiated().group(), Some(NamedGroup::X25519));
 }
 
 #[test]

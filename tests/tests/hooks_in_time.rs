@@ -20,6 +20,7 @@ use tls_core::{
     VerifyRequest, WebPkiVerifier,
 };
 use tls_tests::both_versions;
+use tls_tests::ear::Ear;
 use tls_tests::pair::{NAME, authority, client, identity, name, roots};
 use tls_tests::pki::{Identity, KeyType, Leaf};
 use tls_tests::versions::Only;
@@ -31,6 +32,7 @@ both_versions!(
     async a_thousand_handshakes_wait_for_their_hooks_at_the_same_time,
     a_hook_that_never_answers_ends_at_the_deadline_by_name_and_is_dropped,
     a_handshake_that_is_dropped_drops_the_hook_it_waits_for,
+    each_hook_that_is_waited_for_is_a_span_within_that_of_its_handshake,
 );
 
 /// How long each hook takes.
@@ -298,5 +300,59 @@ async fn a_handshake_that_is_dropped_drops_the_hook_it_waits_for(version: Protoc
             std::array::from_fn(|number| usize::from(number < place))
         );
         assert_eq!(hooks[place].counts.most.load(Relaxed), 1, "{hook} {side:?}");
+    }
+}
+
+async fn each_hook_that_is_waited_for_is_a_span_within_that_of_its_handshake(version: ProtocolVersion) {
+    for place in [None, Some(0), Some(3), Some(6)] {
+        let ear = Ear::default();
+        let _listening = ear.listen();
+        let hooks = match place {
+            Some(place) => never_at(place),
+            None => HOOKS.map(|_| Slow::by(Some(DELAY))),
+        };
+        let (client, server) = with_hooks(version, &hooks);
+        let (ours, theirs) = duplex(16 * 1024);
+        let waits_in_vain = place.map(|place| HOOKS[place].1);
+        let limit = |side| (waits_in_vain == Some(side)).then_some(Duration::from_secs(7));
+        let connector = TlsConnector::new(client).handshake_timeout(limit(Side::Client));
+        let acceptor = TlsAcceptor::new(server).handshake_timeout(limit(Side::Server));
+        // What one side gives up is dropped, so that the other does not wait for it.
+        let (_, served) = tokio::join!(async { drop(connector.connect(name(NAME), ours).await) }, async {
+            acceptor.accept(theirs).await.map(drop).map_err(drop)
+        });
+        assert_eq!(served.is_ok(), place.is_none());
+        let spans = ear.spans();
+        let waits: Vec<_> = spans.iter().filter(|span| span.name == "hook").collect();
+        for wait in &waits {
+            assert_eq!(
+                (wait.target.as_str(), wait.level),
+                ("tls_core::hook", tracing::Level::DEBUG)
+            );
+            // Polled once, and again when it is done or dropped.
+            assert!(wait.entered > 0 && wait.closed, "{wait:?}");
+            assert_eq!(wait.fields.len(), 1);
+        }
+        let waited: Vec<_> = waits
+            .iter()
+            .map(|wait| {
+                let handshake = &spans[wait.parent.unwrap()];
+                assert_eq!(handshake.name, "tls_handshake");
+                (wait.field("hook").unwrap(), handshake.field("side").unwrap())
+            })
+            .collect();
+        let asked = place.map_or(HOOKS.len(), |place| place + 1);
+        let expected: Vec<_> = HOOKS[..asked]
+            .iter()
+            .map(|(hook, side)| (*hook, if *side == Side::Client { "client" } else { "server" }))
+            .collect();
+        assert_eq!(waited, expected, "{place:?}");
+        if let Some(place) = place {
+            let timed_out = spans
+                .iter()
+                .find(|span| span.field("outcome") == Some("timed_out"));
+            let error = timed_out.unwrap().field("error").unwrap();
+            assert!(error.contains(HOOKS[place].0), "{error}");
+        }
     }
 }

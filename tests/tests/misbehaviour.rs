@@ -37,10 +37,11 @@ const TLS13: ProtocolVersion = ProtocolVersion::TLS13;
 const DUMMY: [u8; 6] = [20, 3, 3, 0, 1, 1];
 
 fn small(version: ProtocolVersion) -> (ClientConfig, ServerConfig) {
-    let group = [NamedGroup::X25519];
+    // The second is the curve of the certificate's key, which TLS 1.2 wants to see there.
+    let groups = [NamedGroup::X25519, NamedGroup::SECP256R1];
     (
-        client().groups(group).alpn(["a"]).only(version).build().unwrap(),
-        server().groups(group).alpn(["a"]).only(version).build().unwrap(),
+        client().groups(groups).alpn(["a"]).only(version).build().unwrap(),
+        server().groups(groups).alpn(["a"]).only(version).build().unwrap(),
     )
 }
 
@@ -60,7 +61,10 @@ fn pairs(version: ProtocolVersion) -> Vec<(ClientConfig, ServerConfig)> {
     pairs.push(match version {
         TLS13 => retrying(),
         _ => (
-            client().groups([NamedGroup::X25519]).build().unwrap(),
+            client()
+                .groups([NamedGroup::X25519, NamedGroup::SECP256R1])
+                .build()
+                .unwrap(),
             small(version).1,
         ),
     });

@@ -23,7 +23,7 @@ const HELLO: usize = 0;
 const LAST: usize = 1;
 
 fn sides() -> (ClientConfig, ServerConfig) {
-    let client = client().groups([NamedGroup::X25519]).only(ProtocolVersion::TLS12);
+    let client = client().only(ProtocolVersion::TLS12);
     (client.build().unwrap(), server().build().unwrap())
 }
 
@@ -325,12 +325,8 @@ fn bad_public_keys_of_the_client_are_refused() {
         (NamedGroup::SECP256R1, [vec![2], vec![1; 32]].concat()),
         (NamedGroup::SECP256R1, vec![0]),
     ] {
-        let client = client()
-            .groups([group])
-            .only(ProtocolVersion::TLS12)
-            .build()
-            .unwrap();
-        let outcome = Pair::new(&client, &server().build().unwrap())
+        let client = client().only(ProtocolVersion::TLS12).build().unwrap();
+        let outcome = Pair::new(&client, &server().groups([group]).build().unwrap())
             .mutated(|sender, flight, bytes| {
                 if (sender, flight) != (Side::Client, LAST) {
                     return;

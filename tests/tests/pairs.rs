@@ -89,8 +89,15 @@ fn every_combination_with(version: ProtocolVersion, aead: usize) {
         let suite = suite_for(version, aead, key_type);
         let hybrids = usize::from(version == ProtocolVersion::TLS12);
         for group in GROUPS.into_iter().skip(hybrids) {
-            let client = client().cipher_suites([suite]).groups([group]).build().unwrap();
+            // The client has the curves of the certificates too, as TLS 1.2 wants, and a share of this group.
+            let client = client()
+                .cipher_suites([suite])
+                .groups(GROUPS)
+                .key_shares([group])
+                .build()
+                .unwrap();
             let server = tls_core::ServerConfig::builder()
+                .groups([group])
                 .certificate(certified.clone())
                 .build()
                 .unwrap();

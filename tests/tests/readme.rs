@@ -28,6 +28,7 @@ const CONNECT: &str = "cargo run --release -p tls-cli -- connect example.com:443
 const FLEET: &str = "(umask 077; openssl rand -hex 32 > store.key)\n\
                      cargo run --release -p tls-cli -- serve --redis redis://127.0.0.1/ --store-key store.key";
 const FILES: &str = "cargo run --release -p tls-cli -- serve --root . --h2";
+const METRICS: &str = "cargo run --release -p tls-cli -- serve --metrics 127.0.0.1:9443";
 const CAPTURE: &str =
     "cargo run --release -p tls-cli -- capture | jq '.client_hello | {server_name, ja4, ja3}'";
 const COMPLETIONS: &str = "cargo run --release -p tls-cli -- completions bash";
@@ -36,7 +37,7 @@ const TESTS: &str = "cargo test --workspace";
 
 #[test]
 fn every_command_of_the_readme_has_a_test() {
-    let tested = [SERVE, CONNECT, FLEET, FILES, CAPTURE, COMPLETIONS, TESTS];
+    let tested = [SERVE, CONNECT, FLEET, FILES, CAPTURE, METRICS, COMPLETIONS, TESTS];
     let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
     assert_eq!(commands(&readme), tested);
     let gate = std::fs::read_to_string(workspace().join(".ci/run")).unwrap();
@@ -146,6 +147,25 @@ async fn capture_writes_down_what_a_client_offers() {
     assert_eq!(json["server_name"], "localhost");
     assert!(json["ja4"].as_str().unwrap().starts_with("t13d"), "{json}");
     assert_eq!(json["ja3"].as_str().unwrap().len(), 32, "{json}");
+}
+
+#[tokio::test]
+async fn metrics_are_shown_as_prometheus_reads_them() {
+    if !require_or_skip("curl") {
+        return;
+    }
+    let server = start(&replaced(METRICS, "127.0.0.1:9443", "127.0.0.1:0")).await;
+    let (target, ca) = (target(&server).await, ca(&server).await);
+    let quiet = "curl --silent --show-error --noproxy '*'";
+    let page = shell(&format!("{quiet} --cacert {ca} https://{target}/")).finish().await;
+    assert!(page.status.success(), "{}", page.text());
+    let text = server.wait_for("metrics at http://").await;
+    let line = text.lines().find(|line| line.starts_with("metrics at ")).unwrap();
+    let metrics = shell(&format!("{quiet} {}", line.trim_start_matches("metrics at ")));
+    let metrics = metrics.finish().await;
+    assert!(metrics.status.success(), "{}", metrics.text());
+    assert!(metrics.text().starts_with("# HELP "), "{}", metrics.text());
+    stop(server).await;
 }
 
 #[tokio::test]
@@ -276,11 +296,12 @@ async fn ca(server: &Process) -> String {
 
 /// Tells the `tls` that listens to stop (not the shell above it, nor a pipe's other end), and waits for all of them.
 async fn stop(server: Process) -> Finished {
-    let port = target(&server).await;
-    let port = port.trim_start_matches("localhost:");
-    let id = listener(port.parse().unwrap())
-        .expect("somebody listens")
-        .to_string();
+    let text = server.text();
+    let ports = ["listening on 127.0.0.1:", "metrics at http://127.0.0.1:"].map(|what| {
+        let rest = text.split_once(what)?.1;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    });
+    let id = listener(&ports).expect("somebody listens").to_string();
     let told = Process::spawn("kill", ["-TERM", &id]).finish().await;
     assert!(told.status.success(), "{}", told.text());
     let finished = server.finish().await;
@@ -289,9 +310,9 @@ async fn stop(server: Process) -> Finished {
     finished
 }
 
-/// Who listens on this port.
-fn listener(port: u16) -> Option<u32> {
+/// Who listens on one of these ports.
+fn listener(ports: &[Option<u16>]) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let mut ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.find(|id| listening_port(*id) == Some(port))
+    ids.find(|id| listening_port(*id).is_some_and(|port| ports.contains(&Some(port))))
 }

@@ -9,6 +9,7 @@ use crate::capture::CaptureArguments;
 use crate::identity::IdentityArguments;
 use crate::manual::{CompletionsArguments, ManArguments};
 use crate::protocol::ProtocolArguments;
+use crate::serve::metrics::MetricsArguments;
 use crate::sessions::SessionArguments;
 use crate::starttls;
 use crate::transcript::TranscriptArguments;
@@ -109,6 +110,9 @@ pub(crate) struct ServeArguments {
     /// When told to stop, how long open connections may take to end; 0 to end them at once
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) drain: Limit,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArguments,
 
     #[command(flatten)]
     pub(crate) identity: IdentityArguments,

@@ -5,6 +5,14 @@ use core::fmt;
 macro_rules! alerts {
     ($($(#[$doc:meta])* $item:ident = $value:literal, $text:literal;)*) => {
         /// Why a connection ends (section 6). An unknown value is a value like any other.
+        ///
+        /// ```
+        /// use tls_core::AlertDescription;
+        ///
+        /// assert_eq!(AlertDescription::CERTIFICATE_REQUIRED.0, 116);
+        /// assert_eq!(AlertDescription(48).to_string(), "unknown_ca");
+        /// assert_eq!(AlertDescription(250).to_string(), "AlertDescription(250)");
+        /// ```
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct AlertDescription(pub u8);
 

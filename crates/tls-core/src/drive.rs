@@ -66,6 +66,8 @@ pub struct Driver {
 }
 
 /// How far a [`Driver`] has come.
+///
+/// Example: that of [`Driver`](crate::Driver).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {

@@ -17,6 +17,8 @@
 //!   sent.
 //!
 //! Section numbers without an RFC are those of TLS 1.3 (RFC 8446, renumbered slightly by RFC 9846).
+#![warn(missing_debug_implementations)]
+
 mod alert;
 mod config;
 mod connection;
@@ -34,6 +36,7 @@ mod peer;
 mod record;
 mod registry;
 mod session;
+mod tamper;
 #[cfg(test)]
 mod test_vectors;
 mod ticket;
@@ -47,6 +50,11 @@ mod wire;
 pub mod dangerous_recorded_crypto {
     pub use crate::crypto::tape::{TapeEntry, record, replay};
 }
+
+/// What is inside, for fuzzers: messages of any type, what a server remembers, and a side that says something else than
+/// it means. Where [`dangerous_recorded_crypto`] is, and nowhere else.
+#[cfg(all(feature = "dangerous-recorded-crypto", debug_assertions))]
+pub mod fuzzing;
 
 pub use alert::AlertDescription;
 pub use config::{

@@ -9,6 +9,15 @@ use crate::registry::{CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme}
 use crate::verify::CertificateNames;
 
 /// What became of early data (0-RTT, section 2.3).
+///
+/// ```
+/// use tls_core::{EarlyData, Negotiated};
+///
+/// /// Whether what was sent early has to be sent again.
+/// fn must_repeat(negotiated: &Negotiated) -> bool {
+///     negotiated.early_data() == EarlyData::Rejected
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EarlyData {
@@ -21,6 +30,16 @@ pub enum EarlyData {
 }
 
 /// What a handshake agreed on, and with whom. Shared by the two halves of a connection.
+///
+/// ```
+/// use tls_core::Negotiated;
+///
+/// fn describe(negotiated: &Negotiated) -> String {
+///     let kind = if negotiated.is_resumed() { "resumed" } else { "full" };
+///     let protocol = negotiated.alpn().map(String::from_utf8_lossy).unwrap_or_default();
+///     format!("{} {} {kind} {protocol}", negotiated.version(), negotiated.cipher_suite())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Negotiated {

@@ -1,5 +1,6 @@
 //! The other end of the connection, as the handshake sees it: read a message, send a message, ask a hook.
 
+use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
@@ -9,19 +10,22 @@ use crate::alert::{Alert, AlertDescription};
 use crate::crypto::aead::{OpeningKey, SealingKey};
 use crate::crypto::suites::Suite;
 use crate::error::{Error, ErrorKind, Misbehaviour, Phase, Side};
-use crate::hooks::{Answer, ConnectionContext};
+use crate::hooks::{Answer, ConnectionContext, in_span};
 use crate::key_schedule::TrafficKeys;
 use crate::messages::client_hello::ClientHello;
 use crate::messages::tls12::hello_request::HelloRequest;
 use crate::messages::{HEADER_LEN, Message, decode_message, encode_message};
 use crate::record::{ChangeCipherSpec, Incoming, Input, Output};
 use crate::registry::{ContentType, HandshakeType};
+use crate::tamper;
 use crate::transcript::Transcript;
 
 /// A transport of bytes. A Tokio stream, memory, a recording and a fuzzer's input implement it.
 ///
 /// The methods follow the rules of [`core::future::Future::poll`]: where they return `Pending`, nothing was moved
 /// and the waker is registered.
+///
+/// Example: that of [`Peer`](crate::Peer).
 pub trait Link: Send {
     /// Reads into `buf` and says how many bytes; 0 means that the peer has closed its side.
     ///
@@ -42,6 +46,10 @@ pub trait Link: Send {
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+
+    /// Is told what the handshake waits for from here on, whenever that changes: [`Peer::phase`] for those who cannot look
+    /// at the [`Peer`], because the handshake has it. Does nothing unless it is overridden, and must not block.
+    fn phase_changed(&mut self, _: Phase) {}
 }
 
 /// Bytes that every message fits into but certificates, and hellos with a post-quantum key share.
@@ -52,6 +60,41 @@ const SCRATCH: usize = 512;
 /// It outlives the handshake's future: whoever drives that keeps the `Peer`, asks it what the handshake was waiting
 /// for when it ended or was dropped, and sends the alert of a failure with [`Peer::send_alert`] under the keys then
 /// in force.
+///
+/// ```
+/// use core::future::Future;
+/// use core::pin::pin;
+/// use core::task::{Context, Poll, Waker};
+/// use tls_core::{ClientConfig, ConnectionContext, ErrorKind, Link, Peer, ServerName, Side, connect};
+///
+/// /// A server that takes what it is sent and hangs up.
+/// #[derive(Default)]
+/// struct HangsUp {
+///     taken: usize,
+/// }
+///
+/// impl Link for HangsUp {
+///     fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+///         Poll::Ready(Ok(0))
+///     }
+///
+///     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+///         self.taken += bytes.len();
+///         Poll::Ready(Ok(bytes.len()))
+///     }
+/// }
+///
+/// let config = ClientConfig::builder().dangerously_accept_any_certificate().build()?;
+/// let name = ServerName::try_from("localhost").unwrap();
+/// let mut link = HangsUp::default();
+/// let mut peer = Peer::new(Side::Client, &mut link, ConnectionContext::new());
+/// // Polled by whatever runtime there is; this link never makes it wait.
+/// let handshake = pin!(connect(&mut peer, &config, &name)).poll(&mut Context::from_waker(Waker::noop()));
+/// let Poll::Ready(Err(error)) = handshake else { panic!("no server answered") };
+/// assert!(matches!(error.kind(), ErrorKind::Truncated));
+/// assert!(link.taken > 0);
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 pub struct Peer<'l> {
     link: &'l mut dyn Link,
     side: Side,
@@ -199,7 +242,7 @@ impl<'l> Peer<'l> {
         if self.must_flush && !self.reads_while_writing {
             self.flush().await?;
         }
-        self.phase = Phase::Reading(expected);
+        self.enter(Phase::Reading(expected));
         poll_fn(|cx| {
             self.poll_flush_aside(cx);
             let message = self.poll_message(cx);
@@ -215,7 +258,14 @@ impl<'l> Peer<'l> {
 
     /// What an error or a timeout will name, until something is waited for.
     pub(crate) fn expect(&mut self, expected: HandshakeType) {
-        self.phase = Phase::Reading(expected);
+        self.enter(Phase::Reading(expected));
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.link.phase_changed(phase);
+        }
     }
 
     /// Where writing goes on beside reading: writes what the link takes now.
@@ -248,7 +298,7 @@ impl<'l> Peer<'l> {
     /// returns how many bytes were sealed.
     pub(crate) async fn write_early_data(&mut self, data: &[u8]) -> Result<usize, Error> {
         let mut rest = data;
-        self.phase = Phase::Writing;
+        self.enter(Phase::Writing);
         (self.must_flush, self.reads_while_writing) = (true, true);
         poll_fn(|cx| {
             while self.must_flush {
@@ -286,7 +336,7 @@ impl<'l> Peer<'l> {
         if self.must_flush {
             self.flush().await?;
         }
-        self.phase = Phase::Reading(HandshakeType::FINISHED);
+        self.enter(Phase::Reading(HandshakeType::FINISHED));
         match poll_fn(|cx| self.poll_incoming(cx)).await? {
             Incoming::ChangeCipherSpec => Ok(()),
             // Finished among them: it must not come before its keys.
@@ -358,6 +408,7 @@ impl<'l> Peer<'l> {
 
     /// The same for a message that is encoded already.
     pub(crate) fn send_encoded(&mut self, message: &[u8]) -> Result<(), Error> {
+        let message = &*tamper::instead_of(self.side, message);
         self.transcript.add(message);
         self.must_flush = true;
         self.output.queue(ContentType::HANDSHAKE, message)
@@ -370,7 +421,7 @@ impl<'l> Peer<'l> {
 
     /// Waits until the link has taken all that was queued.
     pub(crate) async fn flush(&mut self) -> Result<(), Error> {
-        self.phase = Phase::Writing;
+        self.enter(Phase::Writing);
         poll_fn(|cx| self.poll_flush(cx)).await?;
         self.must_flush = false;
         Ok(())
@@ -444,9 +495,10 @@ impl<'l> Peer<'l> {
         match answer {
             Answer::Now(answer) => answer,
             Answer::Later(future) => {
-                let before = core::mem::replace(&mut self.phase, Phase::Hook(hook));
-                let answer = future.await;
-                self.phase = before;
+                let before = self.phase;
+                self.enter(Phase::Hook(hook));
+                let answer = in_span(hook, future).await;
+                self.enter(before);
                 answer
             }
         }
@@ -493,6 +545,17 @@ impl<'l> Peer<'l> {
             core::mem::replace(&mut self.input, Input::new()),
             core::mem::replace(&mut self.output, Output::new()),
         )
+    }
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("side", &self.side)
+            .field("phase", &self.phase)
+            .field("bytes_in", &self.bytes_in)
+            .field("bytes_out", &self.bytes_out)
+            .finish_non_exhaustive()
     }
 }
 

@@ -47,6 +47,13 @@ macro_rules! registry {
 
 registry! {
     /// A protocol version as on the wire (section 4.2.1).
+    ///
+    /// ```
+    /// use tls_core::ProtocolVersion;
+    ///
+    /// assert!(ProtocolVersion::TLS12 < ProtocolVersion::TLS13);
+    /// assert_eq!(ProtocolVersion(0x0304).to_string(), "TLSv1.3");
+    /// ```
     ProtocolVersion(u16) {
         SSL3 = 0x0300, "SSLv3";
         TLS10 = 0x0301, "TLSv1.0";
@@ -58,6 +65,12 @@ registry! {
 
 registry! {
     /// What a record carries (section 5.1).
+    ///
+    /// ```
+    /// use tls_core::ContentType;
+    ///
+    /// assert_eq!(ContentType(22), ContentType::HANDSHAKE);
+    /// ```
     ContentType(u8) {
         CHANGE_CIPHER_SPEC = 20, "change_cipher_spec";
         ALERT = 21, "alert";
@@ -68,6 +81,12 @@ registry! {
 
 registry! {
     /// The type of a handshake message (section 4).
+    ///
+    /// ```
+    /// use tls_core::HandshakeType;
+    ///
+    /// assert_eq!(HandshakeType(1), HandshakeType::CLIENT_HELLO);
+    /// ```
     HandshakeType(u8) {
         HELLO_REQUEST = 0, "HelloRequest";
         CLIENT_HELLO = 1, "ClientHello";
@@ -91,6 +110,12 @@ registry! {
 
 registry! {
     /// The type of an extension (section 4.2).
+    ///
+    /// ```
+    /// use tls_core::ExtensionType;
+    ///
+    /// assert_eq!(ExtensionType(0).to_string(), "server_name");
+    /// ```
     ExtensionType(u16) {
         SERVER_NAME = 0, "server_name";
         MAX_FRAGMENT_LENGTH = 1, "max_fragment_length";
@@ -128,6 +153,13 @@ registry! {
 
 registry! {
     /// A cipher suite (section B.4; TLS 1.2: RFC 5289, RFC 7905).
+    ///
+    /// ```
+    /// use tls_core::CipherSuite;
+    ///
+    /// let suite = CipherSuite::from_name("TLS_AES_128_GCM_SHA256").unwrap();
+    /// assert_eq!((suite, suite.0), (CipherSuite::TLS_AES_128_GCM_SHA256, 0x1301));
+    /// ```
     CipherSuite(u16) {
         TLS_AES_128_GCM_SHA256 = 0x1301, "TLS_AES_128_GCM_SHA256";
         TLS_AES_256_GCM_SHA384 = 0x1302, "TLS_AES_256_GCM_SHA384";
@@ -145,6 +177,16 @@ registry! {
 
 registry! {
     /// A group for key exchange (section 4.2.7; hybrids: draft-ietf-tls-ecdhe-mlkem).
+    ///
+    /// ```
+    /// use tls_core::{ClientConfig, NamedGroup};
+    ///
+    /// let config = ClientConfig::builder()
+    ///     .dangerously_accept_any_certificate()
+    ///     .groups([NamedGroup::X25519MLKEM768, NamedGroup::X25519])
+    ///     .build()?;
+    /// # Ok::<(), tls_core::ConfigError>(())
+    /// ```
     NamedGroup(u16) {
         SECP256R1 = 23, "secp256r1";
         SECP384R1 = 24, "secp384r1";
@@ -158,6 +200,12 @@ registry! {
 
 registry! {
     /// A signature algorithm with its hash (section 4.2.3).
+    ///
+    /// ```
+    /// use tls_core::SignatureScheme;
+    ///
+    /// assert_eq!(SignatureScheme(0x0403), SignatureScheme::ECDSA_SECP256R1_SHA256);
+    /// ```
     SignatureScheme(u16) {
         RSA_PKCS1_SHA1 = 0x0201, "rsa_pkcs1_sha1";
         ECDSA_SHA1 = 0x0203, "ecdsa_sha1";
@@ -180,6 +228,12 @@ registry! {
 
 registry! {
     /// How a PSK may be combined with a key exchange (section 4.2.9).
+    ///
+    /// ```
+    /// use tls_core::PskKeyExchangeMode;
+    ///
+    /// assert_eq!(PskKeyExchangeMode(1), PskKeyExchangeMode::PSK_DHE_KE);
+    /// ```
     PskKeyExchangeMode(u8) {
         PSK_KE = 0, "psk_ke";
         PSK_DHE_KE = 1, "psk_dhe_ke";
@@ -188,6 +242,14 @@ registry! {
 
 registry! {
     /// Whether the sender of a KeyUpdate asks for one in return (section 4.6.3).
+    ///
+    /// ```
+    /// use tls_core::{Error, KeyUpdateRequest, Writer};
+    ///
+    /// fn new_keys_both_ways(writer: &mut Writer) -> Result<(), Error> {
+    ///     writer.request_key_update(KeyUpdateRequest::UPDATE_REQUESTED)
+    /// }
+    /// ```
     KeyUpdateRequest(u8) {
         UPDATE_NOT_REQUESTED = 0, "update_not_requested";
         UPDATE_REQUESTED = 1, "update_requested";

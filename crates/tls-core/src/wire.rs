@@ -3,6 +3,14 @@
 use core::ops::{Deref, DerefMut};
 
 /// Peer bytes that do not parse: which message and field, how far in, and what is wrong.
+///
+/// ```
+/// use tls_core::{ClientSession, Problem};
+///
+/// let error = ClientSession::from_bytes(&[]).unwrap_err();
+/// assert_eq!((error.offset, error.problem), (0, Problem::TooShort));
+/// println!("{error}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BadBytes {
@@ -20,6 +28,8 @@ pub struct BadBytes {
 pub(crate) const UNKNOWN_EXTENSION: &str = "extension_data";
 
 /// What is wrong with a field.
+///
+/// Example: that of [`BadBytes`](crate::BadBytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

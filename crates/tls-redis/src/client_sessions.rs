@@ -22,6 +22,17 @@ const PURPOSE: StorePurpose = StorePurpose::ClientSession;
 ///
 /// Of TLS 1.3 up to eight sessions are kept per server, newest first, each given away once. Of TLS 1.2 there is one per
 /// server, used again and again until the next. Redis learns the names of the servers, and not more.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{ClientConfig, ConfigError, RootStore};
+/// use tls_redis::{Redis, RedisSessionCache};
+///
+/// fn configuration(roots: RootStore, redis: Redis) -> Result<ClientConfig, ConfigError> {
+///     let cache = Arc::new(RedisSessionCache::new(redis));
+///     ClientConfig::builder().roots(roots).session_cache(cache).build()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisSessionCache {
     redis: Redis,

@@ -32,6 +32,7 @@
 //! let guard = RedisReplayGuard::new(redis);
 //! # Ok(()) }
 //! ```
+#![warn(missing_debug_implementations)]
 
 mod client_sessions;
 mod health;

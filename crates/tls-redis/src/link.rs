@@ -30,6 +30,21 @@ const MAX_ENTRY: usize = 1 << 20;
 /// clones share one connection.
 ///
 /// Nothing is awaited to make one: the connection is opened in the background, and opened again whenever it is lost.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tls_redis::{Redis, StoreKey};
+///
+/// # async fn example(secret: [u8; 32]) -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::new("redis://127.0.0.1/", StoreKey::new(secret))?
+///     .with_prefix("shop:")
+///     .with_budget(Duration::from_millis(50));
+/// // Only to learn early that something is wrong: nothing needs it.
+/// if redis.ping().await.is_err() {
+///     eprintln!("Redis does not answer yet");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Redis {
     shared: Arc<Shared>,

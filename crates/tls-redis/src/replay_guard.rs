@@ -24,6 +24,21 @@ const MAX_WINDOW: u64 = 7 * 24 * 60 * 60 * 1000;
 /// what the other had just seen. Whoever controls Redis can have early data accepted more than once.
 ///
 /// Whatever goes wrong, the answer is "seen before".
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, ConfigError, ServerConfig};
+/// use tls_redis::{Redis, RedisReplayGuard, RedisTicketKeys};
+///
+/// fn configuration(certificate: CertifiedKey, redis: Redis) -> Result<ServerConfig, ConfigError> {
+///     ServerConfig::builder()
+///         .certificate(certificate)
+///         .ticket_keys(Arc::new(RedisTicketKeys::new(redis.clone())))
+///         .replay_guard(Arc::new(RedisReplayGuard::new(redis)))
+///         .max_early_data(16 * 1024)
+///         .build()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisReplayGuard {
     redis: Redis,

@@ -17,6 +17,17 @@ const PURPOSE: StorePurpose = StorePurpose::ServerSession;
 /// A server's sessions in Redis: made by one server of a fleet, resumed by any.
 ///
 /// A session that was taken out is gone for all of them; but a Redis that is not honest could give it again.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, ConfigError, ServerConfig};
+/// use tls_redis::{Redis, RedisSessionStore};
+///
+/// fn configuration(certificate: CertifiedKey, redis: Redis) -> Result<ServerConfig, ConfigError> {
+///     let store = Arc::new(RedisSessionStore::new(redis));
+///     ServerConfig::builder().certificate(certificate).session_store(store).build()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisSessionStore {
     redis: Redis,

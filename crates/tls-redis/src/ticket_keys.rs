@@ -59,6 +59,17 @@ const ENCODED_LEN: usize = 8 + 8 + 16 + 32;
 /// to agree to within the time between publication and use. All servers should have the same period.
 ///
 /// A task of the runtime reads the list until this is dropped.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, ConfigError, ServerConfig};
+/// use tls_redis::{Redis, RedisTicketKeys};
+///
+/// fn configuration(certificate: CertifiedKey, redis: Redis) -> Result<ServerConfig, ConfigError> {
+///     let keys = Arc::new(RedisTicketKeys::new(redis));
+///     ServerConfig::builder().certificate(certificate).ticket_keys(keys).build()
+/// }
+/// ```
 pub struct RedisTicketKeys {
     fleet: Arc<Fleet>,
     reader: AbortHandle,

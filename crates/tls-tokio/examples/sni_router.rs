@@ -33,7 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (name, backend) = argument.split_once('=').ok_or("not NAME=BACKEND")?;
         table.insert(name.to_ascii_lowercase(), backend.parse()?);
     }
-    serve(TcpListener::bind(listen).await?, table).await?;
+    let listener = TcpListener::bind(listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    serve(listener, table).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The server's entrance.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tls_core::{ConnectionContext, Peer, ServerConfig, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::early::EarlyTlsStream;
 use crate::error::HandshakeFailure;
 use crate::handshake::{Accept, AcceptEarly, Attempt, DEFAULT_HANDSHAKE_TIMEOUT};
+use crate::observer::Observer;
 use crate::pending::PendingAccept;
 use crate::stream::TlsStream;
 
@@ -42,6 +44,13 @@ pub struct TlsAcceptor {
     config: ServerConfig,
     handshake_timeout: Option<Duration>,
     stop: Option<CancellationToken>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl From<ServerConfig> for TlsAcceptor {
+    fn from(config: ServerConfig) -> Self {
+        Self::new(config)
+    }
 }
 
 impl TlsAcceptor {
@@ -52,6 +61,7 @@ impl TlsAcceptor {
             config,
             handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
             stop: None,
+            observer: None,
         }
     }
 
@@ -62,14 +72,21 @@ impl TlsAcceptor {
         self
     }
 
+    /// Tells this observer what becomes of each connection; one that was set before is told no more.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Handshakes end, with an attempt at an alert and [`Error::Stopped`](crate::Error::Stopped), when this is cancelled.
     pub(crate) fn stopped_by(mut self, stop: CancellationToken) -> Self {
         self.stop = Some(stop);
         self
     }
 
-    fn attempt(&self) -> Attempt {
-        Attempt::new(self.handshake_timeout).stopped_by(self.stop.clone())
+    fn attempt(&self, context: &ConnectionContext) -> Attempt {
+        Attempt::server(self.handshake_timeout, context, self.observer.as_ref()).stopped_by(self.stop.clone())
     }
 
     /// How long a handshake may take; `None` for no limit.
@@ -109,13 +126,13 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = self.attempt();
+        let mut attempt = self.attempt(&context);
         let handshake = Accept(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)
         });
         match ended.await {
-            Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
+            Ok(connection) => Ok(TlsStream::new(io, connection, attempt, None)),
             Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
@@ -148,7 +165,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        PendingAccept::read_in(self.attempt(), io, context).await
+        PendingAccept::read_in(self.attempt(&context), io, context).await
     }
 
     /// Runs a handshake up to our Finished, and accepts early data (0-RTT, section 2.3) where the configuration's
@@ -179,7 +196,7 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = self.attempt();
+        let mut attempt = self.attempt(&context);
         let handshake = AcceptEarly(&self.config);
         let ended = attempt.run(&mut io, |link| {
             (Peer::new(Side::Server, link, context), handshake)

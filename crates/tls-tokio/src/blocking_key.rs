@@ -10,6 +10,26 @@ use tokio::task::JoinHandle;
 
 /// A key that blocks the thread while it signs: a PKCS #11 token, a command that is run, a large RSA key. Made a
 /// [`PrivateKey`] by [`BlockingKey`].
+///
+/// ```
+/// use tls_tokio::tls_core::HookError;
+/// use tls_tokio::{SignBlocking, SignatureScheme};
+///
+/// /// A key in a token, whose driver blocks.
+/// #[derive(Debug)]
+/// struct Token;
+///
+/// impl SignBlocking for Token {
+///     fn schemes(&self) -> &[SignatureScheme] {
+///         &[SignatureScheme::RSA_PSS_RSAE_SHA256]
+///     }
+///
+///     fn sign(&self, _: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, HookError> {
+///         ask_the_token(message)
+///     }
+/// }
+/// # fn ask_the_token(_: &[u8]) -> Result<Vec<u8>, HookError> { Err("it was pulled out".into()) }
+/// ```
 pub trait SignBlocking: fmt::Debug + Send + Sync + 'static {
     /// The schemes this key can sign with, best first: the same each time.
     fn schemes(&self) -> &[SignatureScheme];

@@ -1,12 +1,14 @@
 //! The client's entrance.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tls_core::{ClientConfig, ConnectionContext, Peer, ServerName, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::HandshakeFailure;
 use crate::handshake::{Attempt, Connect, DEFAULT_HANDSHAKE_TIMEOUT};
+use crate::observer::Observer;
 use crate::session_keeper::SessionKeeper;
 use crate::stream::TlsStream;
 
@@ -34,6 +36,13 @@ use crate::stream::TlsStream;
 pub struct TlsConnector {
     config: ClientConfig,
     handshake_timeout: Option<Duration>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl From<ClientConfig> for TlsConnector {
+    fn from(config: ClientConfig) -> Self {
+        Self::new(config)
+    }
 }
 
 impl TlsConnector {
@@ -43,6 +52,7 @@ impl TlsConnector {
         Self {
             config,
             handshake_timeout: Some(DEFAULT_HANDSHAKE_TIMEOUT),
+            observer: None,
         }
     }
 
@@ -50,6 +60,13 @@ impl TlsConnector {
     #[must_use]
     pub fn handshake_timeout(mut self, limit: Option<Duration>) -> Self {
         self.handshake_timeout = limit;
+        self
+    }
+
+    /// Tells this observer what becomes of each connection; one that was set before is told no more.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -171,7 +188,8 @@ impl TlsConnector {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let attempt = Attempt::new(self.handshake_timeout);
+        let observer = self.observer.as_ref();
+        let mut attempt = Attempt::client(self.handshake_timeout, &server_name, &context, observer);
         let sessions = SessionKeeper::new(&self.config, &server_name, &context);
         let handshake = Connect {
             config: &self.config,
@@ -183,7 +201,8 @@ impl TlsConnector {
         });
         match ended.await {
             Ok((connection, accepted)) => {
-                let stream = TlsStream::new(io, connection, attempt.elapsed(), sessions);
+                let stream = TlsStream::new(io, connection, attempt, sessions);
+                stream.wrote_early(accepted);
                 Ok((stream, early_data.get(accepted..).unwrap_or_default()))
             }
             Err(failed) => Err(HandshakeFailure::new(failed, io)),

@@ -49,6 +49,7 @@ use crate::stream::TlsStream;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping it closes the connection before its handshake is over"]
 pub struct EarlyTlsStream<IO> {
     io: IO,
     early: EarlyConnection,
@@ -132,11 +133,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> EarlyTlsStream<IO> {
         let Self {
             mut io,
             early,
-            attempt,
+            mut attempt,
             ..
         } = self;
         match attempt.run(&mut io, |link| early.resume(link)).await {
-            Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
+            Ok(connection) => Ok(TlsStream::new(io, connection, attempt, None)),
             Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
@@ -148,7 +149,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> EarlyTlsStream<IO> {
         while !self.early.pending().is_empty() {
             match ready!(Pin::new(&mut self.io).poll_write(cx, self.early.pending()))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.early.sent(count),
+                count => {
+                    self.early.sent(count);
+                    if let Some(watch) = self.attempt.watch() {
+                        watch.moved(0, count);
+                    }
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -177,6 +183,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> EarlyTlsStream<IO> {
         }
         loop {
             let accepted = self.early.write(data).map_err(to_io)?;
+            if let Some(watch) = self.attempt.watch() {
+                watch.moved_early(0, accepted);
+            }
             let pushed = self.poll_push(cx)?;
             if accepted > 0 {
                 // What is still pending is ours now, and goes with the next write, flush or read.
@@ -205,6 +214,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> EarlyTlsStream<IO> {
         let mut space = ReadBuf::new(self.early.space());
         let read = Pin::new(&mut self.io).poll_read(cx, &mut space);
         let count = space.filled().len();
+        if let Some(watch) = self.attempt.watch() {
+            watch.moved(count, 0);
+        }
         match read {
             Poll::Ready(Ok(())) if count == 0 => self.early.eof(),
             Poll::Ready(Ok(())) => self.early.filled(count),
@@ -236,6 +248,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for EarlyTlsStream<IO> {
                     let count = data.len().min(buf.remaining());
                     buf.put_slice(data.get(..count).unwrap_or_default());
                     this.early.consume(count);
+                    if let Some(watch) = this.attempt.watch() {
+                        watch.moved_early(count, 0);
+                    }
                     break;
                 }
                 Ok(ReadEvent::Closed) => break,

@@ -5,9 +5,11 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use tls_core::{ClientHello, ErrorKind, Misuse, Phase, Side};
+use tls_core::{ClientHello, ErrorKind, Phase, Side};
 
 /// Why a handshake or a connection failed.
+///
+/// Example: that of [`HandshakeFailure`](crate::HandshakeFailure).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,6 +22,8 @@ pub enum Error {
 }
 
 /// A handshake that did not finish before its deadline: what it was waiting for, and how far it came.
+///
+/// Example: that of [`HandshakeFailure`](crate::HandshakeFailure).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HandshakeTimeout {
@@ -73,30 +77,16 @@ impl From<tls_core::Error> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Tls(error) => to_io(error),
+            Error::Tls(error) => error.into(),
             Error::Timeout(_) => Self::new(io::ErrorKind::TimedOut, error),
             Error::Stopped => Self::new(io::ErrorKind::ConnectionAborted, error),
         }
     }
 }
 
-/// The one conversion from the core's errors to `io::Error`: the kind tells what a caller can do about it, the
-/// source is the error itself. A failed transport stays the error that it was.
+/// The core's own conversion, for `map_err`.
 pub(crate) fn to_io(error: tls_core::Error) -> io::Error {
-    let kind = match error.kind() {
-        ErrorKind::Link(_) => match error.into_kind() {
-            ErrorKind::Link(error) => return error,
-            other => return io::Error::other(other.to_string()),
-        },
-        ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
-        ErrorKind::AlertReceived(_) => io::ErrorKind::ConnectionAborted,
-        ErrorKind::Misuse(Misuse::WriteClosed) => io::ErrorKind::BrokenPipe,
-        ErrorKind::Misuse(_) => io::ErrorKind::InvalidInput,
-        ErrorKind::Refused(_) => io::ErrorKind::PermissionDenied,
-        ErrorKind::Hook { .. } | ErrorKind::Crypto(_) => io::ErrorKind::Other,
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
+    error.into()
 }
 
 /// Whether the peer, or something on the way to it, has reset the connection: the transport says so, not TLS.
@@ -115,7 +105,7 @@ pub(crate) fn is_alert(error: &io::Error) -> bool {
 }
 
 /// What [`to_io`] made an `io::Error` of.
-fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
+pub(crate) fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
     error.get_ref()?.downcast_ref()
 }
 
@@ -124,6 +114,26 @@ fn of_core(error: &io::Error) -> Option<&tls_core::Error> {
 /// The alert, if the failure calls for one, has been sent and the write side of the transport shut down. Where the
 /// peer turned out not to speak TLS ([`ErrorKind::NotTls`]) nothing was written, so that it can still be answered
 /// in its own language.
+///
+/// ```
+/// use tls_tokio::{Error, PlainHttpAnswer, TlsAcceptor};
+/// use tokio::net::TcpStream;
+///
+/// async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) {
+///     match acceptor.accept(tcp).await {
+///         Ok(_stream) => { /* serve it */ }
+///         Err(failure) => {
+///             let ja4 = failure.client_hello().map(|hello| hello.ja4());
+///             match failure.error() {
+///                 Error::Timeout(timeout) => eprintln!("{ja4:?}: {} after {:?}", timeout.phase, timeout.elapsed),
+///                 other => eprintln!("{ja4:?}: {other}"),
+///             }
+///             // Nothing but an answer for those who meant http://.
+///             let _ = failure.answer_plain_http(PlainHttpAnswer::RedirectTo { authority: "example.com" }).await;
+///         }
+///     }
+/// }
+/// ```
 pub struct HandshakeFailure<IO> {
     pub(crate) error: Error,
     pub(crate) client_hello: Option<Arc<ClientHello>>,

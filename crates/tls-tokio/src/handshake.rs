@@ -9,16 +9,19 @@ use std::io;
 use std::sync::Arc;
 
 use tls_core::{
-    AlertDescription, ClientConfig, ClientHello, Connection, EarlyConnection, ErrorKind, Link, Peer,
-    PendingAccept, Phase, ServerConfig, ServerName, Side, Unfinished, accept, accept_early, connect_early,
-    read_client_hello,
+    AlertDescription, ClientConfig, ClientHello, Connection, ConnectionContext, EarlyConnection, ErrorKind,
+    Link, Negotiated, Peer, PendingAccept, Phase, ServerConfig, ServerName, Side, Unfinished, accept,
+    accept_early, connect_early, read_client_hello,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, HandshakeFailure, HandshakeTimeout};
+use crate::info::TlsInfo;
 use crate::link::IoLink;
+use crate::observer::{Observer, Reason};
+use crate::watch::{HandshakeWatch, StreamWatch, tell_of_failure};
 
 /// How long a handshake may take unless the caller says otherwise: hooks and the closing alert included.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,13 +109,14 @@ impl Handshake for Unfinished {
     }
 }
 
-/// The time of one handshake, in all its parts.
-#[derive(Clone, Debug)]
+/// One handshake, in all its parts: its time, and who is told of it.
 pub(crate) struct Attempt {
     started: Instant,
     deadline: Option<Instant>,
     /// Ends the handshake at once when it is cancelled: the server does not want it any more.
     stop: Option<CancellationToken>,
+    /// Where somebody wants to know. Dropped with this, it tells that the handshake was given up.
+    watch: Option<Box<HandshakeWatch>>,
 }
 
 /// A handshake that did not succeed. It is boxed, so that those that do need no room for it.
@@ -122,13 +126,38 @@ pub(crate) struct Failed {
 }
 
 impl Attempt {
-    /// One that starts now.
-    pub(crate) fn new(limit: Option<Duration>) -> Self {
+    /// A client's that starts now.
+    pub(crate) fn client(
+        limit: Option<Duration>,
+        server_name: &ServerName<'static>,
+        context: &ConnectionContext,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
+        Self::new(limit, Side::Client, Some(server_name), context, observer)
+    }
+
+    /// A server's.
+    pub(crate) fn server(
+        limit: Option<Duration>,
+        context: &ConnectionContext,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
+        Self::new(limit, Side::Server, None, context, observer)
+    }
+
+    fn new(
+        limit: Option<Duration>,
+        side: Side,
+        server_name: Option<&ServerName<'static>>,
+        context: &ConnectionContext,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
         let started = Instant::now();
         Self {
             started,
             deadline: limit.and_then(|limit| started.checked_add(limit)),
             stop: None,
+            watch: HandshakeWatch::start(side, server_name, context, observer, started),
         }
     }
 
@@ -159,6 +188,48 @@ impl Attempt {
         })
     }
 
+    /// Who is told, if anybody.
+    pub(crate) fn watch(&self) -> Option<&HandshakeWatch> {
+        self.watch.as_deref()
+    }
+
+    /// It has succeeded: who is told of the stream, if anybody.
+    pub(crate) fn established(
+        self,
+        negotiated: &Arc<Negotiated>,
+        elapsed: Duration,
+    ) -> Option<Arc<StreamWatch>> {
+        let watch = self.watch?;
+        watch.finished(TlsInfo::new(Arc::clone(negotiated), elapsed))
+    }
+
+    /// The connection goes on without us.
+    pub(crate) fn passed_on(self, client_hello: &ClientHello) {
+        if let Some(mut watch) = self.watch {
+            watch.failed(Reason::PassedOn, None, None, Some(client_hello));
+        }
+    }
+
+    /// It has failed: says so to whoever listens.
+    fn failed(
+        &mut self,
+        error: Error,
+        phase: Phase,
+        alert_sent: Option<AlertDescription>,
+        client_hello: Option<Arc<ClientHello>>,
+    ) -> Box<Failed> {
+        match &mut self.watch {
+            Some(watch) => watch.failed(
+                Reason::Error(&error),
+                Some(phase),
+                alert_sent,
+                client_hello.as_deref(),
+            ),
+            None => tell_of_failure(&error, client_hello.as_deref()),
+        }
+        Box::new(Failed { error, client_hello })
+    }
+
     /// Ends when the handshake is to be given up, if ever.
     async fn stopped(&self) {
         match &self.stop {
@@ -170,7 +241,7 @@ impl Attempt {
     /// Runs a handshake to its end, good or bad, on a peer that is made of the link or has been parked. (One function for
     /// both, and no other between them and the core: each would store the connection once more.)
     pub(crate) async fn run<IO, H>(
-        &self,
+        &mut self,
         io: &mut IO,
         start: impl for<'l> FnOnce(&'l mut dyn Link) -> (Peer<'l>, H),
     ) -> Result<H::Output, Box<Failed>>
@@ -178,14 +249,17 @@ impl Attempt {
         IO: AsyncRead + AsyncWrite + Unpin + Send,
         H: Handshake,
     {
-        let mut link = IoLink(&mut *io);
+        let mut link = IoLink(&mut *io, self.watch.as_deref());
         let (mut peer, handshake) = start(&mut link);
         let ended = {
             let mut handshake = pin!(handshake.run(&mut peer));
             let mut stopped = pin!(self.stopped());
-            let either = pin!(poll_fn(|cx| match handshake.as_mut().poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
+            let either = pin!(poll_fn(|cx| {
+                let _entered = self.watch().map(HandshakeWatch::enter);
+                match handshake.as_mut().poll(cx) {
+                    Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                    Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
+                }
             }));
             match within(self.deadline, either).await {
                 Some(Some(Ok(output))) => return Ok(output),
@@ -194,22 +268,27 @@ impl Attempt {
                 None => Ended::TooLate,
             }
         };
+        // Before an alert makes another of it.
+        let phase = peer.phase();
         let client_hello = peer.client_hello().cloned();
         let error = match ended {
             Ended::Failed(error) => error,
             Ended::TooLate => {
                 // No time is left to say anything to anybody.
-                let error = self.timeout(peer.side(), peer.phase(), peer.bytes_in(), peer.bytes_out());
-                return Err(Failed::new(error, client_hello));
+                let error = self.timeout(peer.side(), phase, peer.bytes_in(), peer.bytes_out());
+                drop(peer);
+                return Err(self.failed(error, phase, None, client_hello));
             }
             Ended::Stopped => {
                 // The peer gets an alert if the transport takes it now; nothing waits for that.
                 let alert = tls_core::Error::hook("TlsListener", "the server stops".into());
                 let now = Some(Instant::now());
-                let _ = within(now, pin!(peer.send_alert(&alert))).await;
+                let sent = within(now, pin!(peer.send_alert(&alert))).await;
                 drop(peer);
+                let sent = alert.alert().filter(|_| matches!(sent, Some(Ok(true))));
+                let failed = self.failed(Error::Stopped, phase, sent, client_hello);
                 let _ = within(now, pin!(shut_down(io))).await;
-                return Err(Failed::new(Error::Stopped, client_hello));
+                return Err(failed);
             }
         };
 
@@ -218,26 +297,15 @@ impl Attempt {
         // Whatever goes wrong from here on, the first error is the one to report.
         let sent = within(until, pin!(peer.send_alert(&error))).await;
         drop(peer);
-        if let Some(Ok(true)) = sent {
+        let sent = error.alert().filter(|_| matches!(sent, Some(Ok(true))));
+        let is_tls = !matches!(error.kind(), ErrorKind::NotTls { .. });
+        let failed = self.failed(error.into(), phase, sent, client_hello);
+        if sent.is_some() {
             let _ = within(until, pin!(close_lingering(io))).await;
-        } else if !matches!(error.kind(), ErrorKind::NotTls { .. }) {
+        } else if is_tls {
             let _ = within(until, pin!(shut_down(io))).await;
         }
-        Err(Failed::new(error.into(), client_hello))
-    }
-}
-
-impl Failed {
-    /// Says so to whoever listens.
-    fn new(error: Error, client_hello: Option<Arc<ClientHello>>) -> Box<Self> {
-        let hello = client_hello.as_deref();
-        tracing::debug!(
-            %error,
-            server_name = hello.and_then(ClientHello::server_name),
-            ja4 = hello.map(|hello| tracing::field::display(hello.ja4())),
-            "handshake failed"
-        );
-        Box::new(Self { error, client_hello })
+        Err(failed)
     }
 }
 
@@ -305,13 +373,6 @@ async fn close_lingering<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io:
 
 #[cfg(test)]
 mod tests {
-    use core::fmt;
-    use std::sync::Mutex;
-
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
-
     use super::*;
 
     /// Bytes of the future of a handshake in progress: the core's own (at most 2 KiB), and 1.5 KiB for the record layer, a timer, and
@@ -321,66 +382,6 @@ mod tests {
     /// Bytes of the future that this function gives.
     fn size_of_output<'a, P, F>(_: impl FnOnce(P, &'a ServerConfig) -> F) -> usize {
         size_of::<F>()
-    }
-
-    /// Keeps the fields of all events as text.
-    #[derive(Clone, Default)]
-    struct Events(Arc<Mutex<String>>);
-
-    impl Visit for Events {
-        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
-        }
-    }
-
-    impl Subscriber for Events {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn event(&self, event: &Event<'_>) {
-            event.record(&mut self.clone());
-        }
-
-        fn enter(&self, _: &Id) {}
-
-        fn exit(&self, _: &Id) {}
-    }
-
-    #[tokio::test]
-    async fn the_event_of_a_failure_says_who_it_was() {
-        let events = Events::default();
-        let _guard = tracing::subscriber::set_default(events.clone());
-        let config = ClientConfig::builder()
-            .dangerously_accept_any_certificate()
-            .build()
-            .unwrap();
-        let connector = crate::TlsConnector::new(config);
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let (client, server) = tokio::join!(
-            connector.connect(ServerName::try_from("unknown.example").unwrap(), ours),
-            async {
-                let pending =
-                    crate::PendingAccept::read(theirs, tls_core::ConnectionContext::new(), None).await;
-                pending.unwrap().refuse(AlertDescription::UNRECOGNIZED_NAME).await
-            }
-        );
-        client.expect_err("refused");
-        let ja4 = server.client_hello().unwrap().ja4();
-        let text = events.0.lock().unwrap().clone();
-        assert!(text.contains(&format!("ja4={ja4}\n")), "{text}");
-        assert!(text.contains("server_name=\"unknown.example\"\n"), "{text}");
-        // The client's own failure has no such fields.
-        assert_eq!(text.matches("handshake failed").count(), 2, "{text}");
-        assert_eq!(text.matches("ja4=").count(), 1, "{text}");
     }
 
     #[test]

@@ -9,6 +9,16 @@ use tls_core::Negotiated;
 /// What a handshake agreed on, and how long it took. Cheap to clone; it outlives the stream.
 ///
 /// It dereferences to [`Negotiated`], which has the version, the suite, the group, the names and the certificates.
+///
+/// ```
+/// use tls_tokio::TlsStream;
+/// use tokio::net::TcpStream;
+///
+/// fn log(stream: &TlsStream<TcpStream>) {
+///     let info = stream.info();
+///     println!("{} {} in {:?}", info.version(), info.cipher_suite(), info.handshake_time());
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsInfo {
     negotiated: Arc<Negotiated>,

@@ -4,24 +4,41 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
 
-use tls_core::Link;
+use tls_core::{Link, Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) struct IoLink<'a, IO>(pub(crate) &'a mut IO);
+use crate::watch::HandshakeWatch;
+
+/// The transport, and who is told what is done with it.
+pub(crate) struct IoLink<'a, IO>(pub(crate) &'a mut IO, pub(crate) Option<&'a HandshakeWatch>);
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Link for IoLink<'_, IO> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         ready!(Pin::new(&mut *self.0).poll_read(cx, &mut buf))?;
-        Poll::Ready(Ok(buf.filled().len()))
+        let count = buf.filled().len();
+        if let Some(watch) = self.1 {
+            watch.moved(count, 0);
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, buf)
+        let count = ready!(Pin::new(&mut *self.0).poll_write(cx, buf))?;
+        if let Some(watch) = self.1 {
+            watch.moved(0, count);
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn phase_changed(&mut self, phase: Phase) {
+        if let Some(watch) = self.1 {
+            watch.phase_changed(phase);
+        }
     }
 }
 

@@ -4,12 +4,15 @@ use core::ops::{Deref, DerefMut};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use tls_core::Writer;
 use tokio::io::AsyncWrite;
 
+use crate::observer::EndKind;
 use crate::shutdown::Closing;
 use crate::transfer;
+use crate::watch::StreamWatch;
 
 /// What writes: the whole of a stream's transport, or the half of it that writes. Dropped open, it says goodbye to the
 /// peer as far as that takes no waiting.
@@ -19,16 +22,19 @@ pub(crate) struct Parts<W> {
     pub(crate) io: W,
     pub(crate) writer: Writer,
     pub(crate) closing: Closing,
+    /// Who is told how the stream ends, if anybody.
+    pub(crate) watch: Option<Arc<StreamWatch>>,
     /// [`say_goodbye`] for this transport: a drop knows nothing of what the transport can do.
     goodbye: fn(&mut Self) -> bool,
 }
 
 impl<W: AsyncWrite + Unpin> Outgoing<W> {
-    pub(crate) fn new(io: W, writer: Writer, closing: Closing) -> Self {
+    pub(crate) fn new(io: W, writer: Writer, closing: Closing, watch: Option<Arc<StreamWatch>>) -> Self {
         Self(Some(Parts {
             io,
             writer,
             closing,
+            watch,
             goodbye: say_goodbye::<W>,
         }))
     }
@@ -39,6 +45,22 @@ impl<W> Outgoing<W> {
     #[expect(clippy::expect_used, reason = "only this takes them, and only once")]
     pub(crate) fn dismantle(mut self) -> Parts<W> {
         self.0.take().expect("not dismantled")
+    }
+}
+
+impl<W> Parts<W> {
+    /// Nothing more is to be said to the peer, not even goodbye.
+    pub(crate) fn abort(&mut self) {
+        if !self.closing.is_over() {
+            self.closing.set_over();
+            self.note(EndKind::Aborted);
+        }
+    }
+
+    fn note(&self, how: EndKind) {
+        if let Some(watch) = &self.watch {
+            watch.note(how);
+        }
     }
 }
 
@@ -72,15 +94,18 @@ impl<W> Drop for Outgoing<W> {
         }
         if std::thread::panicking() {
             // What was being said is not finished: the peer must not take it for that.
-            tracing::debug!("a TLS stream was dropped open by a panic");
+            parts.note(EndKind::Panicked);
             return;
         }
         let sent = (parts.goodbye)(parts);
-        tracing::debug!(close_notify_sent = sent, "a TLS stream was dropped open");
+        if let Some(watch) = &parts.watch {
+            watch.dropped_open(sent);
+        }
     }
 }
 
-/// Sends what is pending and close_notify behind it, as far as the transport takes it now: whether that was all of it.
+/// Sends what is pending and close_notify behind it, as far as the transport takes it now: whether that was all of it,
+/// and close_notify the end, and not an alert.
 /// A record that was half written goes on where it was, so that nothing comes out of order.
 fn say_goodbye<W: AsyncWrite + Unpin>(parts: &mut Parts<W>) -> bool {
     let cx = &mut Context::from_waker(Waker::noop());
@@ -92,7 +117,7 @@ fn say_goodbye<W: AsyncWrite + Unpin>(parts: &mut Parts<W>) -> bool {
     // Also where not all was taken: it ends what the other half, which may live on, can no longer use. A transport that
     // buffers is flushed by it.
     let _ = Pin::new(io).poll_shutdown(cx);
-    sent
+    sent && writer.said_goodbye()
 }
 
 impl<W: AsyncWrite + Unpin> Parts<W> {
@@ -108,101 +133,15 @@ impl<W: AsyncWrite + Unpin> Parts<W> {
         transfer::poll_flush(&mut self.writer, &mut self.io, cx)
     }
 
-    /// Shuts the transport's write side down if nobody has.
+    /// Shuts the transport's write side down if nobody has: the peer does not take what is pending.
     pub(crate) fn close_transport(&mut self, cx: &mut Context<'_>) {
         if !self.closing.is_over() {
+            self.note(EndKind::TimedOut);
             self.closing.give_up(&mut self.io, cx);
         }
     }
 
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.closing.poll(&mut self.writer, &mut self.io, cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::{Debug, Write as _};
-    use std::sync::{Arc, Mutex};
-
-    use tls_core::{CertifiedKey, ClientConfig, PrivateKeyDer, ServerConfig, ServerName};
-    use tokio::io::{AsyncWriteExt as _, DuplexStream};
-    use tracing::field::{Field, Visit};
-    use tracing::{Event, Level, Metadata, Subscriber, span};
-
-    use crate::{TlsAcceptor, TlsConnector, TlsStream};
-
-    /// Keeps what is said at level DEBUG or above.
-    #[derive(Clone, Default)]
-    struct Ear(Arc<Mutex<String>>);
-
-    impl Visit for Ear {
-        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            write!(self.0.lock().unwrap(), "{}={value:?} ", field.name()).unwrap();
-        }
-    }
-
-    impl Subscriber for Ear {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            *metadata.level() <= Level::DEBUG
-        }
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-        fn event(&self, event: &Event<'_>) {
-            event.record(&mut self.clone());
-        }
-        fn enter(&self, _: &span::Id) {}
-        fn exit(&self, _: &span::Id) {}
-    }
-
-    async fn pair(room: usize) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let key = CertifiedKey::from_der(vec![made.cert.der().clone()], &key).unwrap();
-        let server = ServerConfig::builder().certificate(key).build().unwrap();
-        let client = ClientConfig::builder()
-            .dangerously_accept_any_certificate()
-            .build()
-            .unwrap();
-        let (near, far) = tokio::io::duplex(room);
-        let (connector, acceptor) = (TlsConnector::new(client), TlsAcceptor::new(server));
-        let name = ServerName::try_from("localhost").unwrap();
-        let (client, server) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
-        (client.unwrap(), server.unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_drop_says_whether_the_stream_was_open_and_whether_its_goodbye_left() {
-        let said = |drops: Box<dyn FnOnce()>| {
-            let ear = Ear::default();
-            tracing::subscriber::with_default(ear.clone(), drops);
-            let said = ear.0.lock().unwrap();
-            said.clone()
-        };
-        let (client, server) = Box::pin(pair(64 * 1024)).await;
-        assert_eq!(
-            said(Box::new(|| drop(client))),
-            "message=a TLS stream was dropped open close_notify_sent=true "
-        );
-        let (read, write) = server.into_split();
-        assert_eq!(said(Box::new(|| drop(read))), "");
-        // There is no one to take it.
-        assert_eq!(
-            said(Box::new(|| drop(write))),
-            "message=a TLS stream was dropped open close_notify_sent=false "
-        );
-
-        let (mut client, mut server) = Box::pin(pair(64 * 1024)).await;
-        client.shutdown().await.unwrap();
-        assert_eq!(said(Box::new(|| drop(client))), "");
-        // More than the pipe holds.
-        let _ = server.write(&[7; 100_000]).await;
-        assert!(said(Box::new(|| drop(server))).contains("close_notify_sent=false"));
-
-        let (client, _server) = Box::pin(pair(64 * 1024)).await;
-        assert_eq!(said(Box::new(|| client.abort())), "");
     }
 }

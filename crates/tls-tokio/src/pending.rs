@@ -36,6 +36,7 @@ use crate::stream::TlsStream;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping it closes the connection without an answer"]
 pub struct PendingAccept<IO> {
     io: IO,
     /// All that was read from it.
@@ -67,6 +68,7 @@ impl<IO> PendingAccept<IO> {
     /// read behind them. Whoever goes on with the connection needs both.
     #[must_use]
     pub fn into_parts(self) -> (IO, Vec<u8>) {
+        self.attempt.passed_on(self.pending.client_hello());
         (self.io, self.received)
     }
 }
@@ -84,11 +86,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> PendingAccept<IO> {
         context: ConnectionContext,
         limit: Option<Duration>,
     ) -> Result<Self, HandshakeFailure<IO>> {
-        Self::read_in(Attempt::new(limit), io, context).await
+        Self::read_in(Attempt::server(limit, &context, None), io, context).await
     }
 
     pub(crate) async fn read_in(
-        attempt: Attempt,
+        mut attempt: Attempt,
         mut io: IO,
         context: ConnectionContext,
     ) -> Result<Self, HandshakeFailure<IO>> {
@@ -118,14 +120,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> PendingAccept<IO> {
         let Self {
             mut io,
             pending,
-            attempt,
+            mut attempt,
             ..
         } = self;
         match attempt
             .run(&mut io, |link| (pending.resume(link), Accept(config)))
             .await
         {
-            Ok(connection) => Ok(TlsStream::new(io, connection, attempt.elapsed(), None)),
+            Ok(connection) => Ok(TlsStream::new(io, connection, attempt, None)),
             Err(failed) => Err(HandshakeFailure::new(failed, io)),
         }
     }
@@ -143,7 +145,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> PendingAccept<IO> {
         let Self {
             mut io,
             pending,
-            attempt,
+            mut attempt,
             ..
         } = self;
         match attempt
@@ -164,7 +166,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> PendingAccept<IO> {
         let Self {
             mut io,
             pending,
-            attempt,
+            mut attempt,
             ..
         } = self;
         match attempt

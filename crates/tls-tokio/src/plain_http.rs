@@ -19,6 +19,8 @@ const MAX_LINE: usize = 4096;
 const MAX_DISCARDED: u64 = 64 * 1024;
 
 /// What [`HandshakeFailure::answer_plain_http`] says.
+///
+/// Example: that of [`HandshakeFailure`](crate::HandshakeFailure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlainHttpAnswer<'a> {

@@ -1,5 +1,6 @@
 //! The end of a connection: close_notify, and how the peer answers it.
 
+use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -22,6 +23,27 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 
 /// How a connection ended, as [`TlsStream::graceful_shutdown`] saw it. In all cases our close_notify was queued and
 /// the transport's write side shut down as far as the peer let us.
+///
+/// ```
+/// use std::time::Duration;
+/// use tls_tokio::{Shutdown, TlsStream};
+/// use tokio::net::TcpStream;
+///
+/// /// Whether the peer has certainly got all, and has said so.
+/// async fn close(mut stream: TlsStream<TcpStream>) -> bool {
+///     match stream.graceful_shutdown(Duration::from_secs(2)).await {
+///         Shutdown::Clean => true,
+///         Shutdown::PeerStillSending { discarded } => {
+///             eprintln!("{discarded} bytes came that nobody wanted");
+///             false
+///         }
+///         other => {
+///             eprintln!("{other}");
+///             false
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Shutdown {
@@ -45,6 +67,27 @@ pub enum Shutdown {
     Reset,
     /// The connection failed in another way: by a fatal alert of the peer, or by its bytes.
     Failed(io::Error),
+}
+
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean => f.write_str("both sides sent close_notify"),
+            Self::WithoutCloseNotify => {
+                f.write_str("the peer closed without close_notify, and nothing was missing")
+            }
+            Self::PeerStillSending { discarded } => {
+                write!(
+                    f,
+                    "the peer was still sending, {discarded} bytes were thrown away"
+                )
+            }
+            Self::Truncated => f.write_str("the peer closed without close_notify"),
+            Self::TimedOut => f.write_str("the peer did not close in time"),
+            Self::Reset => f.write_str("the peer reset the connection"),
+            Self::Failed(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
 }
 
 /// The write side on its way to being closed.

@@ -19,8 +19,26 @@ use crate::reset::Broken;
 use crate::session_keeper::SessionKeeper;
 use crate::shutdown::Closing;
 use crate::transfer::{self, Ends, EofPolicy, Readable};
+use crate::watch::StreamWatch;
 
 /// A transport that comes apart into one half for each direction.
+///
+/// ```
+/// use tls_tokio::SplitTransport;
+/// use tokio::io::{ReadHalf, WriteHalf};
+///
+/// /// A transport of one's own, split by a lock.
+/// struct Mine(tokio::io::DuplexStream);
+///
+/// impl SplitTransport for Mine {
+///     type Read = ReadHalf<tokio::io::DuplexStream>;
+///     type Write = WriteHalf<tokio::io::DuplexStream>;
+///
+///     fn split_transport(self) -> (Self::Read, Self::Write) {
+///         tokio::io::split(self.0)
+///     }
+/// }
+/// ```
 pub trait SplitTransport: Sized {
     /// The half that reads.
     type Read: AsyncRead + Unpin;
@@ -89,6 +107,24 @@ impl SplitTransport for DuplexStream {
 /// What reading gives rise to, the answer to a KeyUpdate, to a close_notify of TLS 1.2, or an alert, is sent by the
 /// [`WriteHalf`]: a write, flush or shutdown of it that waits is woken for it, otherwise the next one sends it. Where
 /// the writing task does something else for long, let it wait in [`WriteHalf::send_answers`] beside that.
+///
+/// ```
+/// use tls_tokio::TlsStream;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio::net::TcpStream;
+///
+/// async fn both_ways(stream: TlsStream<TcpStream>) -> std::io::Result<TlsStream<TcpStream>> {
+///     let (mut read, mut write) = stream.into_split();
+///     let writing = tokio::spawn(async move {
+///         write.write_all(b"question").await?;
+///         write.flush().await?;
+///         std::io::Result::Ok(write)
+///     });
+///     read.read_exact(&mut [0; 6]).await?;
+///     let write = writing.await??;
+///     Ok(TlsStream::reunite(read, write).map_err(std::io::Error::other)?)
+/// }
+/// ```
 pub struct ReadHalf<R> {
     io: R,
     rest: ReadRest,
@@ -102,6 +138,8 @@ pub(crate) struct ReadRest {
     pub(crate) ends: Ends,
     pub(crate) sessions: Option<Box<SessionKeeper>>,
     pub(crate) info: TlsInfo,
+    /// Who is told how the stream ends, if anybody.
+    pub(crate) watch: Option<Arc<StreamWatch>>,
 }
 
 /// The half of a [`TlsStream`](crate::TlsStream) that writes: see there for what its results mean, and what dropping it
@@ -109,6 +147,8 @@ pub(crate) struct ReadRest {
 ///
 /// The peer's alerts are seen by the [`ReadHalf`]. Once that has read one, writes, flushes and [`Self::send_answers`]
 /// report it, also those that wait; a write that meets a reset gives it a tenth of a second to do so.
+///
+/// Example: that of [`ReadHalf`](crate::ReadHalf).
 pub struct WriteHalf<W> {
     out: Outgoing<W>,
     /// The transport refused a write.
@@ -121,6 +161,7 @@ pub(crate) struct WriteRest {
     pub(crate) writer: Writer,
     pub(crate) closing: Closing,
     pub(crate) broken: Option<Box<Broken>>,
+    pub(crate) watch: Option<Arc<StreamWatch>>,
     info: TlsInfo,
 }
 
@@ -133,7 +174,7 @@ impl ReadRest {
 impl WriteRest {
     pub(crate) fn with<W: AsyncWrite + Unpin>(self, io: W) -> WriteHalf<W> {
         WriteHalf::new(
-            Outgoing::new(io, self.writer, self.closing),
+            Outgoing::new(io, self.writer, self.closing, self.watch),
             self.broken,
             self.info,
         )
@@ -202,7 +243,7 @@ impl<W> WriteHalf<W> {
 
     /// As [`TlsStream::abort`](crate::TlsStream::abort), for the direction that this half writes.
     pub fn abort(mut self) {
-        self.out.closing.set_over();
+        self.out.abort();
     }
 
     /// As [`TlsStream::request_key_update`](crate::TlsStream::request_key_update).
@@ -219,12 +260,17 @@ impl<W> WriteHalf<W> {
     pub(crate) fn into_parts(self) -> (W, WriteRest) {
         let Self { out, broken, info } = self;
         let Parts {
-            io, writer, closing, ..
+            io,
+            writer,
+            closing,
+            watch,
+            ..
         } = out.dismantle();
         let rest = WriteRest {
             writer,
             closing,
             broken,
+            watch,
             info,
         };
         (io, rest)
@@ -260,7 +306,7 @@ impl<W: AsyncWrite + Unpin> WriteHalf<W> {
         poll_fn(|cx| {
             loop {
                 self.out.writer.control().register(cx.waker());
-                ready!(self.poll_out(cx, Parts::poll_flush))?;
+                ready!(Pin::new(&mut *self).poll_flush(cx))?;
                 if self.out.writer.is_closed() {
                     return Poll::Ready(Ok(()));
                 }
@@ -302,6 +348,19 @@ impl<W: AsyncWrite + Unpin> WriteHalf<W> {
     }
 }
 
+impl<W: AsyncWrite + Unpin> WriteHalf<W> {
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.out.closing.has_failed() {
+            match self.poll_out(cx, Parts::poll_shutdown) {
+                // Nothing more can be said, but the transport is shut down all the same.
+                Poll::Ready(Err(error)) if !self.out.closing.is_over() => self.out.closing.set_failed(error),
+                polled => return polled,
+            }
+        }
+        self.out.poll_shutdown(cx)
+    }
+}
+
 impl<R: AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
@@ -309,8 +368,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
         }
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
+        let before = buf.filled().len();
         let read = transfer::poll_read(&mut this.rest.reader, &mut this.io, this.rest.ends, cx, buf);
         this.keep_sessions(cx);
+        if let Some(watch) = &this.rest.watch {
+            let count = buf.filled().len().saturating_sub(before);
+            watch.read(count, &read, &mut this.rest.reader);
+        }
         ready!(read)?;
         budget.made_progress();
         Poll::Ready(Ok(()))
@@ -323,6 +387,9 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for ReadHalf<R> {
         let budget = ready!(coop::poll_proceed(cx));
         let lent = transfer::poll_lend(&mut this.rest.reader, &mut this.io, this.rest.ends, cx);
         this.keep_sessions(cx);
+        if let Some(watch) = &this.rest.watch {
+            watch.read(0, &lent, &mut this.rest.reader);
+        }
         let readable = ready!(lent)?;
         budget.made_progress();
         Poll::Ready(Ok(match readable {
@@ -332,7 +399,11 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for ReadHalf<R> {
     }
 
     fn consume(self: Pin<&mut Self>, count: usize) {
-        self.get_mut().rest.reader.consume(count);
+        let rest = &mut self.get_mut().rest;
+        if let Some(watch) = &rest.watch {
+            watch.consumed(count.min(rest.reader.data().len()));
+        }
+        rest.reader.consume(count);
     }
 }
 
@@ -346,7 +417,12 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_out(cx, |out, cx| out.poll_write(cx, data))
+        let this = self.get_mut();
+        let written = this.poll_out(cx, |out, cx| out.poll_write(cx, data));
+        if let Some(watch) = &this.out.watch {
+            watch.wrote(&written);
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -354,19 +430,21 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for WriteHalf<W> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_out(cx, Parts::poll_flush)
+        let this = self.get_mut();
+        let flushed = this.poll_out(cx, Parts::poll_flush);
+        if let Some(watch) = &this.out.watch {
+            watch.flushed(&flushed);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.out.closing.has_failed() {
-            match this.poll_out(cx, Parts::poll_shutdown) {
-                // Nothing more can be said, but the transport is shut down all the same.
-                Poll::Ready(Err(error)) if !this.out.closing.is_over() => this.out.closing.set_failed(error),
-                polled => return polled,
-            }
+        let polled = this.poll_closed(cx);
+        if let Some(watch) = &this.out.watch {
+            watch.shut_down(&polled, this.out.writer.said_goodbye());
         }
-        this.out.poll_shutdown(cx)
+        polled
     }
 }
 
@@ -387,6 +465,8 @@ impl<W> fmt::Debug for WriteHalf<W> {
 }
 
 /// Halves that do not belong together, or cannot be put together: both of them.
+///
+/// Example: that of [`ReadHalf`](crate::ReadHalf).
 pub struct ReuniteError<R, W> {
     /// The half that reads.
     pub read: ReadHalf<R>,

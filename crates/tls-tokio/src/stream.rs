@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
 use crate::error::{is_reset, to_io};
+use crate::handshake::Attempt;
 use crate::info::TlsInfo;
 use crate::outgoing::{Outgoing, Parts};
 use crate::reset::Broken;
@@ -50,6 +51,33 @@ use crate::transfer::{self, Ends, EofPolicy, Readable};
 /// sent twice (of Tokio's own combinations of them, `write_all` and `read_exact` do not say how far they came).
 ///
 /// Both directions can be used at the same time, by [`Self::into_split`] or [`tokio::io::split`].
+///
+/// ```
+/// use tls_tokio::{CertifiedKey, ClientConfig, RootStore, ServerConfig, ServerName, TlsAcceptor, TlsConnector};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let server = ServerConfig::builder().certificate(CertifiedKey::from_pem(chain.as_bytes(), key.as_bytes())?);
+/// # let acceptor = TlsAcceptor::new(server.build()?);
+/// # let client = ClientConfig::builder().roots(RootStore::from_pem(chain.as_bytes())?).build()?;
+/// # let connector = TlsConnector::new(client);
+/// # let name = ServerName::try_from("localhost")?;
+/// // Any transport: here a pipe in memory.
+/// let (ours, theirs) = tokio::io::duplex(64 * 1024);
+/// let (client, server) = tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
+/// let (mut client, mut server) = (client?, server?);
+///
+/// client.write_all(b"all of it").await?;
+/// client.shutdown().await?;
+/// let mut received = Vec::new();
+/// // To the end of file: the client has closed in order.
+/// server.read_to_end(&mut received).await?;
+/// assert_eq!(received, b"all of it");
+/// # Ok(()) }
+/// ```
 pub struct TlsStream<IO> {
     pub(crate) out: Outgoing<IO>,
     pub(crate) reader: Reader,
@@ -72,12 +100,14 @@ impl<IO: AsyncWrite + Unpin> TlsStream<IO> {
     pub(crate) fn new(
         io: IO,
         connection: Connection,
-        handshake_time: Duration,
+        attempt: Attempt,
         sessions: Option<Box<SessionKeeper>>,
     ) -> Self {
         let (reader, writer, facts) = connection.into_parts();
+        let handshake_time = attempt.elapsed();
+        let watch = attempt.established(facts.negotiated(), handshake_time);
         Self {
-            out: Outgoing::new(io, writer, Closing::new()),
+            out: Outgoing::new(io, writer, Closing::new(), watch),
             reader,
             facts,
             handshake_time,
@@ -124,7 +154,7 @@ impl<IO> TlsStream<IO> {
 
     /// Drops the stream and with it the transport, without saying goodbye: the peer sees that the connection was cut.
     pub fn abort(mut self) {
-        self.out.closing.set_over();
+        self.out.abort();
     }
 
     /// Makes bytes that both ends of this connection can compute and nobody else (section 7.5, RFC 5705).
@@ -166,6 +196,13 @@ impl<IO> TlsStream<IO> {
             .map_err(to_io)
     }
 
+    /// So much early data was sent with the handshake, and accepted.
+    pub(crate) fn wrote_early(&self, count: usize) {
+        if let Some(watch) = &self.out.watch {
+            watch.accepted(count);
+        }
+    }
+
     /// Whether the transport refused a write.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken.is_some()
@@ -183,7 +220,11 @@ impl<IO: SplitTransport> TlsStream<IO> {
     pub fn into_split(self) -> (ReadHalf<IO::Read>, WriteHalf<IO::Write>) {
         let info = self.info();
         let Parts {
-            io, writer, closing, ..
+            io,
+            writer,
+            closing,
+            watch,
+            ..
         } = self.out.dismantle();
         let (read, write) = io.split_transport();
         (
@@ -195,9 +236,10 @@ impl<IO: SplitTransport> TlsStream<IO> {
                     ends: self.ends,
                     sessions: self.sessions,
                     info: info.clone(),
+                    watch: watch.clone(),
                 },
             ),
-            WriteHalf::new(Outgoing::new(write, writer, closing), self.broken, info),
+            WriteHalf::new(Outgoing::new(write, writer, closing, watch), self.broken, info),
         )
     }
 }
@@ -219,7 +261,7 @@ impl<IO: SplitTransport + AsyncWrite + Unpin> TlsStream<IO> {
         let (write_io, write) = write.into_parts();
         match IO::reunite_transport(read_io, write_io) {
             Ok(io) => Ok(Self {
-                out: Outgoing::new(io, write.writer, write.closing),
+                out: Outgoing::new(io, write.writer, write.closing, write.watch),
                 reader: read.reader,
                 facts: read.facts,
                 handshake_time: read.info.handshake_time(),
@@ -264,7 +306,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             self.push_while_reading(cx);
             let heard = self.poll_heard(cx);
             self.after_reading(cx, &heard);
-            self.wait_for_reading(cx, heard)
+            let heard = self.wait_for_reading(cx, heard);
+            if let Some(watch) = &self.out.watch {
+                watch.flushed(&heard);
+            }
+            heard
         })
         .await
     }
@@ -347,6 +393,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         polled
     }
 
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.out.closing.has_failed() {
+            match self.poll_out(cx, Parts::poll_shutdown) {
+                // Nothing more can be said, but the transport is shut down all the same.
+                Poll::Ready(Err(error)) if !self.out.closing.is_over() => self.out.closing.set_failed(error),
+                polled => return polled,
+            }
+        }
+        let polled = self.out.poll_shutdown(cx);
+        remember(&mut self.writing, cx, &polled);
+        polled
+    }
+
     fn poll_step<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -381,9 +440,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         let this = self.get_mut();
         let budget = ready!(coop::poll_proceed(cx));
         this.push_while_reading(cx);
+        let before = buf.filled().len();
         let read = transfer::poll_read(&mut this.reader, &mut this.out.io, this.ends, cx, buf);
         this.after_reading(cx, &read);
-        ready!(this.wait_for_reading(cx, read))?;
+        let read = this.wait_for_reading(cx, read);
+        if let Some(watch) = &this.out.watch {
+            watch.read(buf.filled().len().saturating_sub(before), &read, &mut this.reader);
+        }
+        ready!(read)?;
         budget.made_progress();
         Poll::Ready(Ok(()))
     }
@@ -396,7 +460,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for TlsStream<IO> {
         this.push_while_reading(cx);
         let lent = transfer::poll_lend(&mut this.reader, &mut this.out.io, this.ends, cx);
         this.after_reading(cx, &lent);
-        let readable = ready!(this.wait_for_reading(cx, lent))?;
+        let lent = this.wait_for_reading(cx, lent);
+        if let Some(watch) = &this.out.watch {
+            watch.read(0, &lent, &mut this.reader);
+        }
+        let readable = ready!(lent)?;
         budget.made_progress();
         Poll::Ready(Ok(match readable {
             Readable::Data => this.reader.data(),
@@ -405,7 +473,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for TlsStream<IO> {
     }
 
     fn consume(self: Pin<&mut Self>, count: usize) {
-        self.get_mut().reader.consume(count);
+        let this = self.get_mut();
+        if let Some(watch) = &this.out.watch {
+            watch.consumed(count.min(this.reader.data().len()));
+        }
+        this.reader.consume(count);
     }
 }
 
@@ -419,7 +491,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_out(cx, |out, cx| out.poll_write(cx, data))
+        let this = self.get_mut();
+        let written = this.poll_out(cx, |out, cx| out.poll_write(cx, data));
+        if let Some(watch) = &this.out.watch {
+            watch.wrote(&written);
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -427,20 +504,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_out(cx, Parts::poll_flush)
+        let this = self.get_mut();
+        let flushed = this.poll_out(cx, Parts::poll_flush);
+        if let Some(watch) = &this.out.watch {
+            watch.flushed(&flushed);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.out.closing.has_failed() {
-            match this.poll_out(cx, Parts::poll_shutdown) {
-                // Nothing more can be said, but the transport is shut down all the same.
-                Poll::Ready(Err(error)) if !this.out.closing.is_over() => this.out.closing.set_failed(error),
-                polled => return polled,
-            }
+        let polled = this.poll_closed(cx);
+        if let Some(watch) = &this.out.watch {
+            watch.shut_down(&polled, this.out.writer.said_goodbye());
         }
-        let polled = this.out.poll_shutdown(cx);
-        remember(&mut this.writing, cx, &polled);
         polled
     }
 }

@@ -18,6 +18,16 @@ pub(crate) enum Readable {
 }
 
 /// Whether the end of the transport may stand for the end of the peer's data.
+///
+/// ```
+/// use tls_tokio::{EofPolicy, TlsStream};
+/// use tokio::net::TcpStream;
+///
+/// /// Every message of this protocol says how long it is.
+/// fn accept_rude_ends(stream: &mut TlsStream<TcpStream>) {
+///     stream.set_eof_policy(EofPolicy::AcceptAtRecordBoundary);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EofPolicy {

@@ -7,6 +7,17 @@ use super::keys::{Opener, Suite};
 use super::{Event, Secret, What};
 
 /// A record, as it came to be complete.
+///
+/// ```
+/// use tls_transcript::decode::{Protection, decode};
+/// use tls_transcript::{Event, What};
+///
+/// // A handshake_failure, in plain.
+/// let events = [Event { from_client: false, what: What::Bytes(vec![21, 3, 3, 0, 2, 2, 40]) }];
+/// let records = decode(&events, &[]);
+/// assert_eq!((records.len(), records[0].protection), (1, Protection::None));
+/// assert!(records[0].messages.is_empty(), "an alert is no handshake message");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The event that has its last byte.
@@ -34,6 +45,8 @@ pub struct Record {
 }
 
 /// How a record is protected.
+///
+/// Example: that of [`Record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// Not at all.
@@ -45,6 +58,8 @@ pub enum Protection {
 }
 
 /// A handshake message.
+///
+/// Example: that of [`Record`].
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Where it begins in the content of its record; before it, if it began in an earlier one.

@@ -15,6 +15,14 @@ const RETRY: [u8; 4] = [0xcf, 0x21, 0xad, 0x74];
 const SHOWN: usize = 16;
 
 /// A part of a message.
+///
+/// ```
+/// use tls_transcript::fields::fields;
+///
+/// // A ServerHelloDone: a header and nothing else.
+/// let parts = fields(&[14, 0, 0, 0], false);
+/// assert!(parts.iter().all(|part| part.name != "malformed"), "{parts:?}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Where it begins, from the beginning of the message.

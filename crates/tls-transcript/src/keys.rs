@@ -1,5 +1,7 @@
 //! Keys from the secrets of a key log, and records opened with them: a second implementation, to judge the first by.
 
+use std::fmt;
+
 use aws_lc_rs::aead::{
     self, AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
 };
@@ -7,7 +9,9 @@ use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
 
 /// What a cipher suite means for keys.
-#[derive(Clone, Copy)]
+///
+/// Example: that of [`Opener`].
+#[derive(Clone, Copy, Debug)]
 pub struct Suite {
     aead: &'static aead::Algorithm,
     hash: hmac::Algorithm,
@@ -33,7 +37,15 @@ impl Suite {
     }
 }
 
-/// One key of one direction, with the number of the record that it opens next.
+/// One key of one direction, with the number of the record that it opens or seals next.
+///
+/// ```
+/// use tls_transcript::keys::{Opener, Suite};
+///
+/// let suite = Suite::new(0x1301).unwrap();
+/// let opener = Opener::tls13(suite, &[7; 32]).unwrap();
+/// assert!(opener.updated().is_some());
+/// ```
 pub struct Opener {
     suite: Suite,
     key: LessSafeKey,
@@ -41,6 +53,15 @@ pub struct Opener {
     next: u64,
     /// Of TLS 1.3.
     secret: Vec<u8>,
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener")
+            .field("suite", &self.suite)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Opener {
@@ -95,41 +116,78 @@ impl Opener {
     pub fn open(&mut self, record: &[u8]) -> Option<Vec<u8>> {
         let (header, body) = record.split_at_checked(5)?;
         let number = self.next.to_be_bytes();
-        let mut nonce = [0; NONCE_LEN];
-        let (aad, sealed) = if self.suite.is_tls13 {
-            (header.to_vec(), body)
+        let (aad, nonce, sealed) = if self.suite.is_tls13 {
+            (header.to_vec(), self.nonce(&[]), body)
         } else {
-            let explicit = if self.suite.is_chacha() { 0 } else { 8 };
-            let (explicit, sealed) = body.split_at_checked(explicit)?;
-            nonce
-                .iter_mut()
-                .skip(4)
-                .zip(explicit)
-                .for_each(|(to, from)| *to = *from);
+            let (explicit, sealed) = body.split_at_checked(self.explicit_len())?;
             let len = u16::try_from(sealed.len().checked_sub(TAG_LEN)?).ok()?;
-            ([&number, header.get(..3)?, &len.to_be_bytes()].concat(), sealed)
+            let aad = [&number, header.get(..3)?, &len.to_be_bytes()].concat();
+            (aad, self.nonce(explicit), sealed)
         };
-        nonce.iter_mut().zip(&self.iv).for_each(|(to, from)| *to ^= from);
-        if self.iv.len() == nonce.len() {
-            nonce
-                .iter_mut()
-                .skip(4)
-                .zip(number)
-                .for_each(|(to, from)| *to ^= from);
-        }
         let mut text = sealed.to_vec();
-        let opened = self
-            .key
-            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text);
+        let opened = self.key.open_in_place(nonce, Aad::from(aad), &mut text);
         let len = opened.ok()?.len();
         text.truncate(len);
         self.next = self.next.checked_add(1)?;
         Some(text)
     }
+
+    /// A record with this content, as its sender would seal it: in TLS 1.3 with so many bytes of padding. What does not
+    /// fit into a record's length is sealed all the same, with a wrong length. `None` if the key has served.
+    pub fn seal(&mut self, content_type: u8, content: &[u8], padding: usize) -> Option<Vec<u8>> {
+        let number = self.next.to_be_bytes();
+        let len16 = |len: usize| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        let mut text = content.to_vec();
+        let (mut record, aad, nonce) = if self.suite.is_tls13 {
+            text.push(content_type);
+            text.resize(text.len().saturating_add(padding), 0);
+            let [high, low] = len16(text.len().saturating_add(TAG_LEN));
+            let header = vec![23, 3, 3, high, low];
+            (header.clone(), header, self.nonce(&[]))
+        } else {
+            let explicit = number.get(..self.explicit_len())?;
+            let sealed_len = len16(explicit.len().saturating_add(text.len()).saturating_add(TAG_LEN));
+            let aad = [&number[..], &[content_type, 3, 3], &len16(text.len())].concat();
+            let record = [&[content_type, 3, 3], &sealed_len[..], explicit].concat();
+            (record, aad, self.nonce(explicit))
+        };
+        self.key
+            .seal_in_place_append_tag(nonce, Aad::from(aad), &mut text)
+            .ok()?;
+        record.extend(text);
+        self.next = self.next.checked_add(1)?;
+        Some(record)
+    }
+
+    /// Bytes of the nonce that are in the record (RFC 5288 3).
+    fn explicit_len(&self) -> usize {
+        if self.suite.is_tls13 || self.suite.is_chacha() {
+            0
+        } else {
+            EXPLICIT_LEN
+        }
+    }
+
+    /// The nonce of the next record: what stands in it, or its number, behind or upon the fixed part.
+    fn nonce(&self, explicit: &[u8]) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        let number = self.next.to_be_bytes();
+        let varying = if explicit.is_empty() {
+            &number[..]
+        } else {
+            explicit
+        };
+        let places = nonce.iter_mut().skip(NONCE_LEN - EXPLICIT_LEN);
+        places.zip(varying).for_each(|(to, from)| *to = *from);
+        nonce.iter_mut().zip(&self.iv).for_each(|(to, from)| *to ^= from);
+        Nonce::assume_unique_for_key(nonce)
+    }
 }
 
 /// Bytes of a nonce of any AEAD here.
 const NONCE_LEN: usize = 12;
+/// Bytes of a nonce that are in the record, in TLS 1.2 with AES-GCM.
+const EXPLICIT_LEN: usize = 8;
 /// Bytes of a tag.
 const TAG_LEN: usize = 16;
 
@@ -197,6 +255,30 @@ mod tests {
         let expand = |label, len| crate::hex(&expand_label(HMAC_SHA256, &secret, label, len));
         assert_eq!(expand("key", 16), "dbfaa693d1762c5b666af5d950258d01");
         assert_eq!(expand("iv", 12), "5bd3c71b836e0b76bb73265f");
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_by_the_same_key_alone_and_in_order() {
+        for code in [0x1301, 0x1302, 0x1303] {
+            let suite = Suite::new(code).unwrap();
+            let key = |byte| Opener::tls13(suite, &[byte; 48]).unwrap();
+            let (mut sealer, mut opener) = (key(1), key(1));
+            let records = [1, 2].map(|padding| sealer.seal(22, b"message", padding).unwrap());
+            assert_eq!(records[1].len(), 5 + 7 + 1 + 2 + TAG_LEN);
+            assert_eq!(opener.open(&records[1]), None);
+            assert_eq!(key(2).open(&records[0]), None);
+            assert_eq!(opener.open(&records[0]).unwrap(), b"message\x16\0");
+            assert_eq!(opener.open(&records[1]).unwrap(), b"message\x16\0\0");
+        }
+        for code in [0xc02b, 0xc030, 0xcca8] {
+            let keys = || Opener::tls12(Suite::new(code).unwrap(), &[1; 48], &[2; 32], &[3; 32]).unwrap();
+            let ([mut sealer, _], [mut opener, mut other]) = (keys(), keys());
+            let records = ["one", "two"].map(|text| sealer.seal(23, text.as_bytes(), 0).unwrap());
+            assert_eq!(other.open(&records[0]), None);
+            assert_eq!(opener.open(&records[1]), None);
+            assert_eq!(opener.open(&records[0]).unwrap(), b"one");
+            assert_eq!(opener.open(&records[1]).unwrap(), b"two");
+        }
     }
 
     #[test]

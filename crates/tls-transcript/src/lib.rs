@@ -8,15 +8,15 @@
 //!   others, ours among them.
 //!
 //! ```
-//! use tls_transcript::{Event, Recording, What};
+//! use tls_transcript::Recording;
 //!
-//! let alert = vec![21, 3, 3, 0, 2, 2, 40];
-//! let mut recording = Recording::default();
-//! recording.connections.push(vec![Event { from_client: false, what: What::Bytes(alert) }]);
-//! let text = recording.render();
-//! assert!(text.contains("fatal handshake_failure"));
-//! assert_eq!(Recording::parse(&text), Ok(recording));
+//! let recording = Recording::from_dump("16 03 03 00 04 0e 00 00 00\n15 03 03 00 02 02 28")?;
+//! let summary = recording.summary();
+//! assert!(summary.contains("ServerHelloDone") && summary.contains("fatal handshake_failure"));
+//! # Ok::<(), String>(())
 //! ```
+#![warn(missing_debug_implementations)]
+
 pub mod decode;
 mod dump;
 pub mod fields;
@@ -26,6 +26,17 @@ pub mod keys;
 pub use file::direction;
 
 /// One connection or several, that belong together.
+///
+/// ```
+/// use tls_transcript::{Event, Recording, What};
+///
+/// let alert = vec![21, 3, 3, 0, 2, 2, 40];
+/// let mut recording = Recording::default();
+/// recording.connections.push(vec![Event { from_client: false, what: What::Bytes(alert) }]);
+/// let text = recording.render();
+/// assert!(text.contains("fatal handshake_failure"));
+/// assert_eq!(Recording::parse(&text), Ok(recording));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// What stands at the top of the file, in order: name, peer, command, date, clock, configuration, result.
@@ -39,6 +50,17 @@ pub struct Recording {
 }
 
 /// One line of a key log.
+///
+/// ```
+/// use tls_transcript::{Secret, hex};
+///
+/// /// The secret as a line of a key log.
+/// fn line(secret: &Secret) -> String {
+///     format!("{} {} {}", secret.label, hex(&secret.client_random), hex(&secret.secret))
+/// }
+/// # let secret = Secret { label: "CLIENT_RANDOM".to_owned(), client_random: vec![1], secret: vec![2] };
+/// # assert_eq!(line(&secret), "CLIENT_RANDOM 01 02");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// As in SSLKEYLOGFILE.
@@ -50,6 +72,16 @@ pub struct Secret {
 }
 
 /// The output of an operation that is not the same each time.
+///
+/// ```
+/// use tls_transcript::{Recording, Seed};
+///
+/// /// Whether a recording can be played again.
+/// fn can_be_replayed(recording: &Recording) -> bool {
+///     recording.seeds.iter().any(|seed: &Seed| !seed.output.is_empty())
+/// }
+/// # assert!(!can_be_replayed(&Recording::default()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed {
     /// What it was.
@@ -61,6 +93,8 @@ pub struct Seed {
 }
 
 /// Something that happened on the wire.
+///
+/// Example: that of [`Recording`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Who did it.
@@ -70,6 +104,8 @@ pub struct Event {
 }
 
 /// What one side of a connection did.
+///
+/// Example: that of [`Recording`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// Bytes, as they were written by us at once, or read by us at once.

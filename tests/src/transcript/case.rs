@@ -1,7 +1,8 @@
 //! What a recorded connection does: our configuration, the peer's command line, and the steps after the handshake.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tls_core::{
@@ -178,13 +179,37 @@ fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn certified(name: &str) -> CertifiedKey {
-    let files = identity_files(name);
-    CertifiedKey::from_pem(&read(&files.chain), &read(&files.key)).expect("a fixed identity is good")
+/// A fixed identity.
+///
+/// # Panics
+/// If there is none of this name.
+#[must_use]
+pub fn certified(name: &'static str) -> CertifiedKey {
+    static KNOWN: Known<CertifiedKey> = Known::new(BTreeMap::new());
+    known(&KNOWN, name, || {
+        let files = identity_files(name);
+        CertifiedKey::from_pem(&read(&files.chain), &read(&files.key)).expect("a fixed identity is good")
+    })
 }
 
-fn roots(name: &str) -> RootStore {
-    RootStore::from_pem(&read(&root_file(name))).expect("a fixed root is good")
+/// A fixed root.
+///
+/// # Panics
+/// If there is none of this name.
+#[must_use]
+pub fn roots(name: &'static str) -> RootStore {
+    static KNOWN: Known<RootStore> = Known::new(BTreeMap::new());
+    known(&KNOWN, name, || {
+        RootStore::from_pem(&read(&root_file(name))).expect("a fixed root is good")
+    })
+}
+
+type Known<T> = Mutex<BTreeMap<&'static str, T>>;
+
+/// What was read before, so that a fuzzer does not read it for each input.
+fn known<T: Clone>(known: &Known<T>, name: &'static str, read: impl FnOnce() -> T) -> T {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(name).or_insert_with(read).clone()
 }
 
 /// What the configurations of a case share: they are made anew for each connection, since the plan may change them.

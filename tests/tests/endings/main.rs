@@ -16,6 +16,7 @@ mod plain;
 mod refused;
 mod stuck;
 mod table;
+mod told;
 mod truncated;
 
 use std::io::{self, ErrorKind as Io};

@@ -10,7 +10,6 @@
     reason = "tests"
 )]
 
-mod cases;
 mod certificates;
 mod cut;
 mod verified;
@@ -20,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use tls_tests::transcript::case::Case;
+use tls_tests::transcript::cases;
 use tls_tests::transcript::compare::difference;
 use tls_tests::transcript::live::record_live;
 use tls_tests::transcript::run::replay_case;

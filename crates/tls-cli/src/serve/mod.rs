@@ -7,6 +7,7 @@ mod early;
 mod echo;
 mod files;
 pub(crate) mod http;
+pub(crate) mod metrics;
 mod page;
 mod stop;
 
@@ -79,8 +80,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
         builder = builder.key_log(key_log);
     }
     let config = builder.build().map_err(|error| Failure::new(error.to_string()))?;
+    let acceptor = TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0);
     let server = Server {
-        acceptor: TlsAcceptor::new(config).handshake_timeout(arguments.timeout.0),
+        acceptor: arguments.metrics.count(acceptor).await?,
         mode,
         takes_early_data,
         once: arguments.once,

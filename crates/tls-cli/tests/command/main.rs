@@ -17,6 +17,7 @@ mod files;
 mod http;
 mod lifetime;
 mod manual;
+mod metrics;
 mod peers;
 mod protocol;
 mod redis;

@@ -218,6 +218,9 @@ macro_rules! common_builder_methods {
 
         /// The groups for key exchange, best first. Default: X25519MLKEM768, X25519, secp256r1, secp384r1,
         /// secp521r1.
+        ///
+        /// In TLS 1.2 a client's list is also the curves of ECDSA certificates that it takes from servers (RFC 8422 5.1),
+        /// and servers go by it: without secp256r1, no certificate with a P-256 key. In TLS 1.3 it is not.
         pub fn groups(mut self, groups: impl IntoIterator<Item = NamedGroup>) -> Self {
             self.common.groups = groups.into_iter().collect();
             self

@@ -88,6 +88,32 @@ impl ServerConfig {
 }
 
 /// Asked by a server after the ClientHello: which configuration serves this client? (Go's `GetConfigForClient`.)
+///
+/// ```
+/// use tls_core::{
+///     AlertDescription, Answer, ClientHello, ConfigSelector, ConnectionContext, HookError, ServerConfig,
+/// };
+///
+/// #[derive(Debug)]
+/// struct Tenants {
+///     internal: ServerConfig,
+///     public: ServerConfig,
+/// }
+///
+/// impl ConfigSelector for Tenants {
+///     fn select<'a>(
+///         &'a self,
+///         client_hello: &'a ClientHello,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<ServerConfig, HookError>> {
+///         Answer::Now(match client_hello.server_name() {
+///             Some("internal.example") => Ok(self.internal.clone()),
+///             Some(_) => Ok(self.public.clone()),
+///             None => Err(HookError::with_alert("no name", AlertDescription::UNRECOGNIZED_NAME)),
+///         })
+///     }
+/// }
+/// ```
 pub trait ConfigSelector: fmt::Debug + Send + Sync {
     /// Chooses the configuration for the rest of this handshake. An error refuses the client, with the alert that
     /// [`HookError::with_alert`] carries.

@@ -9,6 +9,7 @@ mod tests;
 #[cfg(test)]
 mod tests12;
 
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,8 @@ use crate::session::ClientSession;
 /// Neither does IO. Move bytes of the transport into [`Reader::space`] and out of [`Writer::pending`]. Reading can
 /// make it necessary to write (the answer to a KeyUpdate, an alert): the halves pass that on through [`Control`],
 /// so that whoever reads must see to it that [`Writer::apply_control`] is called and its bytes are sent.
+///
+/// Example: that of [`Driver`](crate::Driver).
 #[non_exhaustive]
 pub struct Connection {
     /// What comes from the peer.
@@ -133,7 +136,29 @@ impl Connection {
     }
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("reader", &self.reader)
+            .field("writer", &self.writer)
+            .field("facts", &self.facts)
+            .finish()
+    }
+}
+
 /// What belongs to neither half of a [`Connection`]: what was agreed on, and the exporters.
+///
+/// ```
+/// use tls_core::{Connection, Error};
+///
+/// fn token(connection: Connection) -> Result<[u8; 32], Error> {
+///     let (_reader, _writer, facts) = connection.into_parts();
+///     println!("{}", facts.negotiated().cipher_suite());
+///     let mut token = [0; 32];
+///     facts.export_keying_material(&mut token, b"EXPORTER-my-protocol", None)?;
+///     Ok(token)
+/// }
+/// ```
 #[non_exhaustive]
 pub struct ConnectionFacts {
     exporter: AnyExporter,
@@ -183,6 +208,14 @@ impl ConnectionFacts {
     }
 }
 
+impl fmt::Debug for ConnectionFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionFacts")
+            .field("negotiated", &self.negotiated)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The exporter of either version.
 pub(crate) enum AnyExporter {
     Tls13(Exporter),
@@ -206,11 +239,31 @@ impl From<Box<MainSecret12>> for AnyExporter {
 ///
 /// Requests of the same kind melt into one, so that a peer that never reads cannot make the answers pile up. Whoever
 /// waits to write can be woken by the next request: see [`Self::register`].
+///
+/// ```
+/// use tls_core::{Error, Reader, Writer};
+///
+/// /// After reading: what it gave rise to is put among the bytes for the transport.
+/// fn answer(reader: &Reader, writer: &mut Writer) -> Result<(), Error> {
+///     if reader.control().is_set() {
+///         writer.apply_control()?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Default)]
 pub struct Control {
     bits: AtomicU32,
     /// Locked only by a write half that waits, and by a read half with a request, never where data is moved.
     writer: Mutex<Option<Waker>>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("is_set", &self.is_set())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Control {

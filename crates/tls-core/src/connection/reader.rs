@@ -1,5 +1,6 @@
 //! The read half of a connection.
 
+use core::fmt;
 use std::sync::Arc;
 
 use super::tickets::Sessions;
@@ -18,6 +19,8 @@ use crate::session::ClientSession;
 const MAX_ASIDE: usize = 64 * 1024;
 
 /// What there is to read.
+///
+/// Example: that of [`Driver`](crate::Driver).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadEvent {
@@ -39,6 +42,8 @@ pub enum ReadEvent {
 /// - Data that came before an error or the end is delivered first. An error is final: it is returned again by each
 ///   later call of [`Self::process`], and its alert is left to the write half, by [`Control`].
 /// - When the transport has nothing, call [`Self::release_if_idle`]: an idle connection holds no buffer.
+///
+/// Example: that of [`Driver`](crate::Driver).
 pub struct Reader {
     side: Side,
     input: Input,
@@ -61,6 +66,7 @@ struct Aside {
     consumed: usize,
 }
 
+#[derive(Debug)]
 enum State {
     Open,
     /// The transport has ended.
@@ -365,6 +371,16 @@ impl Reader {
             self.control.request(Control::KEY_UPDATE);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("side", &self.side)
+            .field("state", &self.state)
+            .field("has_buffered", &self.has_buffered())
+            .finish_non_exhaustive()
     }
 }
 

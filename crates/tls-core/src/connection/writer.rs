@@ -1,5 +1,6 @@
 //! The write half of a connection.
 
+use core::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -19,12 +20,15 @@ const ANSWER_BELOW: usize = 32 * 1024;
 /// are then in [`Self::pending`]; say with [`Self::sent`] how many it took. With the last of them the buffer goes
 /// back to the pool. A key near the end of what it may protect is replaced without being asked (section 5.5); TLS
 /// 1.2 cannot do that, and [`Self::write`] fails.
+///
+/// Example: that of [`Driver`](crate::Driver).
 pub struct Writer {
     side: Side,
     output: Output,
     epoch: Option<Epoch>,
     control: Arc<Control>,
-    closed: bool,
+    /// The alert that was queued last: nothing follows it.
+    said: Option<AlertDescription>,
     /// The fatal alert by which the peer ended the connection.
     ended_by: Option<AlertDescription>,
 }
@@ -36,7 +40,7 @@ impl Writer {
             output,
             epoch,
             control,
-            closed: false,
+            said: None,
             ended_by: None,
         }
     }
@@ -111,10 +115,10 @@ impl Writer {
     /// # Errors
     /// Only if the cryptographic library fails.
     pub fn alert(&mut self, description: AlertDescription) -> Result<(), Error> {
-        if self.closed {
+        if self.is_closed() {
             return Ok(());
         }
-        self.closed = true;
+        self.said = Some(description);
         self.output
             .queue(ContentType::ALERT, &Alert::new(description).to_bytes())
     }
@@ -128,10 +132,16 @@ impl Writer {
         self.update_keys(request)
     }
 
-    /// Whether close_notify or an alert was queued.
+    /// Whether close_notify or an alert was queued, or the peer ended the connection by one of its own.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        self.said.is_some() || self.ended_by.is_some()
+    }
+
+    /// Whether close_notify was queued: not an alert in its place.
+    #[must_use]
+    pub fn said_goodbye(&self) -> bool {
+        self.said == Some(AlertDescription::CLOSE_NOTIFY)
     }
 
     /// The fatal alert by which the peer ended the connection, once the read half has seen it: what is pending is not to
@@ -157,21 +167,20 @@ impl Writer {
     #[cold]
     fn apply(&mut self, bits: u32) -> Result<(), Error> {
         if let Some(description) = Control::alert_in(bits, Control::CLOSED) {
-            self.closed = true;
             self.ended_by = Some(description);
             return Ok(());
         }
         if let Some(description) = Control::alert_in(bits, Control::ALERT) {
             return self.alert(description);
         }
-        if bits & Control::KEY_UPDATE != 0 && !self.closed && self.epoch.is_some() {
+        if bits & Control::KEY_UPDATE != 0 && !self.is_closed() && self.epoch.is_some() {
             if self.output.pending().len() < ANSWER_BELOW {
                 self.update_keys(KeyUpdateRequest::UPDATE_NOT_REQUESTED)?;
             } else {
                 self.control.put_back(Control::KEY_UPDATE);
             }
         }
-        if bits & Control::NO_RENEGOTIATION != 0 && !self.closed && !self.output.needs_key_update() {
+        if bits & Control::NO_RENEGOTIATION != 0 && !self.is_closed() && !self.output.needs_key_update() {
             if self.output.pending().len() < ANSWER_BELOW {
                 let warning = Alert::warning(AlertDescription::NO_RENEGOTIATION);
                 self.output.queue(ContentType::ALERT, &warning.to_bytes())?;
@@ -188,7 +197,7 @@ impl Writer {
     fn check_open(&self) -> Result<(), Error> {
         match self.ended_by_peer() {
             Some(error) => Err(error),
-            None if self.closed => Err(Misuse::WriteClosed.into()),
+            None if self.is_closed() => Err(Misuse::WriteClosed.into()),
             None => Ok(()),
         }
     }
@@ -201,5 +210,16 @@ impl Writer {
         )?;
         epoch.advance();
         self.output.set_keys(epoch.sealing_key()?, epoch.limit())
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("side", &self.side)
+            .field("pending", &self.pending().len())
+            .field("closed", &self.is_closed())
+            .field("ended_by", &self.ended_by)
+            .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,8 @@ pub(crate) mod aead;
 pub(crate) mod hash;
 pub(crate) mod hkdf;
 pub(crate) mod key_exchange;
+#[cfg(test)]
+mod key_exchange_vectors;
 pub(crate) mod prf;
 pub(crate) mod random;
 pub(crate) mod sign;

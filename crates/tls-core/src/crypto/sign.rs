@@ -14,6 +14,13 @@ use crate::error::{Error, ErrorKind};
 use crate::registry::SignatureScheme as S;
 
 /// Why a private key cannot be used.
+///
+/// ```
+/// use tls_core::{PrivateKeyDer, SigningKey};
+///
+/// let nonsense = PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
+/// println!("{}", SigningKey::from_der(&nonsense).unwrap_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyError(String);
 
@@ -28,6 +35,18 @@ impl std::error::Error for KeyError {}
 /// A private key in memory: RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519.
 ///
 /// RSA signatures block the thread for 0.4 ms (2048 bits) to 2.4 ms (4096 bits); the others take 13 to 220 µs.
+///
+/// ```
+/// use tls_core::{PrivateKeyDer, SignatureScheme, SigningKey};
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let der = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+/// let key = SigningKey::from_der(&der)?;
+/// assert_eq!(key.schemes(), [SignatureScheme::ECDSA_SECP256R1_SHA256]);
+/// let signature = key.sign(SignatureScheme::ECDSA_SECP256R1_SHA256, b"message").unwrap();
+/// # assert!(!signature.is_empty());
+/// # Ok::<(), tls_core::KeyError>(())
+/// ```
 pub struct SigningKey(Kind);
 
 enum Kind {

@@ -38,9 +38,12 @@ impl TapeEntry {
     }
 }
 
+#[derive(Default)]
 struct Tape {
     /// What there is to play.
     entries: Vec<TapeEntry>,
+    /// Where outputs come from instead.
+    seeded: Option<Seeded>,
     /// How many of them were played, or passed over.
     played: usize,
     /// What was done, while recording.
@@ -77,9 +80,8 @@ impl Drop for Inserted {
 pub fn record<T>(older: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<TapeEntry>) {
     let inserted = Inserted::new(Tape {
         entries: older,
-        played: 0,
         recorded: Some(Vec::new()),
-        departures: Vec::new(),
+        ..Tape::default()
     });
     let result = run();
     let tape = inserted.eject();
@@ -91,9 +93,7 @@ pub fn record<T>(older: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<Tape
 pub fn replay<T>(entries: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<String>) {
     let inserted = Inserted::new(Tape {
         entries,
-        played: 0,
-        recorded: None,
-        departures: Vec::new(),
+        ..Tape::default()
     });
     let result = run();
     let Some(mut tape) = inserted.eject() else {
@@ -107,16 +107,55 @@ pub fn replay<T>(entries: Vec<TapeEntry>, run: impl FnOnce() -> T) -> (T, Vec<St
     (result, tape.departures)
 }
 
-/// An output from the tape, or one that is made now (and recorded); as it is without a tape.
+/// Runs this with random bytes and private keys of Diffie-Hellman that follow from a number, the same each time: for
+/// fuzzers, whose inputs shall do the same thing twice. What cannot be seeded (ML-KEM, ECDSA, RSA-PSS) is random still.
+pub fn seeded<T>(seed: u64, run: impl FnOnce() -> T) -> T {
+    let inserted = Inserted::new(Tape {
+        seeded: Some(Seeded { seed, blocks: 0 }),
+        ..Tape::default()
+    });
+    let result = run();
+    drop(inserted);
+    result
+}
+
+/// Bytes that follow from a number.
+struct Seeded {
+    seed: u64,
+    blocks: u64,
+}
+
+impl Seeded {
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let name = [self.seed.to_be_bytes(), self.blocks.to_be_bytes()].concat();
+            bytes.extend_from_slice(digest::digest(&digest::SHA256, &name).as_ref());
+            self.blocks = self.blocks.saturating_add(1);
+        }
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+/// An output from the tape, or one that is made now (and recorded); as it is without a tape. `len` is how many bytes of
+/// any value are an output too, if there is such a number.
 fn output<E>(
     operation: &str,
     input: &[u8],
+    len: Option<usize>,
     fits: impl Fn(&[u8]) -> bool,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
     let hash = digest::digest(&digest::SHA256, input);
     let input = *hash.as_ref().first_chunk::<8>().unwrap_or(&[0; 8]);
-    let found = TAPE.with_borrow_mut(|tape| tape.as_mut()?.next(operation, input, fits));
+    let found = TAPE.with_borrow_mut(|tape| {
+        let tape = tape.as_mut()?;
+        match &mut tape.seeded {
+            Some(seeded) => len.map(|len| seeded.take(len)).filter(|made| fits(made)),
+            None => tape.next(operation, input, fits),
+        }
+    });
     let made = match found {
         Some(found) => found,
         None => make()?,
@@ -183,6 +222,7 @@ pub(crate) fn fill<E>(out: &mut [u8], make: impl FnOnce(&mut [u8]) -> Result<(),
     let made = output(
         "random",
         &[],
+        Some(len),
         |recorded| recorded.len() == len,
         || {
             let mut made = vec![0; len];
@@ -198,7 +238,7 @@ pub(crate) fn signature<E>(message: &[u8], make: impl FnOnce() -> Result<Vec<u8>
     if !is_inserted() {
         return make();
     }
-    output("signature", message, |_| true, make)
+    output("signature", message, None, |_| true, make)
 }
 
 /// A private key for Diffie-Hellman.
@@ -209,15 +249,16 @@ pub(crate) fn agreement_key<E>(
     if !is_inserted() {
         return make();
     }
-    let operation = match algorithm {
-        _ if *algorithm == agreement::X25519 => "x25519",
-        _ if *algorithm == agreement::ECDH_P256 => "secp256r1",
-        _ if *algorithm == agreement::ECDH_P384 => "secp384r1",
-        _ => "secp521r1",
+    let (operation, len) = match algorithm {
+        _ if *algorithm == agreement::X25519 => ("x25519", Some(32)),
+        _ if *algorithm == agreement::ECDH_P256 => ("secp256r1", Some(32)),
+        _ if *algorithm == agreement::ECDH_P384 => ("secp384r1", Some(48)),
+        // Of 66 bytes few are below its order.
+        _ => ("secp521r1", None),
     };
     let read = |bytes: &[u8]| agreement::PrivateKey::from_private_key(algorithm, bytes).ok();
     let make_bytes = || make().map(|key| private_bytes(&key));
-    let bytes = output(operation, &[], |bytes| read(bytes).is_some(), make_bytes)?;
+    let bytes = output(operation, &[], len, |bytes| read(bytes).is_some(), make_bytes)?;
     read(&bytes).map_or_else(make, Ok)
 }
 
@@ -242,6 +283,7 @@ pub(crate) fn decapsulation_key<E>(
     let bytes = output(
         "mlkem768-key",
         &[],
+        None,
         |bytes| read(bytes).is_some(),
         || {
             make().map(|key| {
@@ -267,6 +309,7 @@ pub(crate) fn encapsulate<T>(key: &[u8], take: impl FnOnce(&[u8], &[u8]) -> T) -
     let made = output(
         "mlkem768-encapsulation",
         key,
+        None,
         |bytes| bytes.len() > SECRET_LEN,
         || {
             super::key_exchange::encapsulate(key, |ciphertext, secret| [secret, ciphertext].concat())
@@ -286,7 +329,7 @@ mod tests {
     use super::*;
     use crate::crypto::key_exchange::{KeyExchange, SUPPORTED_GROUPS, respond};
     use crate::crypto::random;
-    use crate::registry::SignatureScheme;
+    use crate::registry::{NamedGroup, SignatureScheme};
     use crate::{PrivateKeyDer, SigningKey};
 
     /// One of each operation.
@@ -306,6 +349,22 @@ mod tests {
                 .unwrap(),
         );
         made
+    }
+
+    #[test]
+    fn what_follows_from_a_number_is_the_same_each_time() {
+        let work = || {
+            let mut bytes = [0; 40];
+            random::fill(&mut bytes).unwrap();
+            let groups = [NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1];
+            let shares = KeyExchange::start(&groups).unwrap().shares().unwrap();
+            (bytes, shares)
+        };
+        let first = seeded(1, work);
+        assert_eq!(seeded(1, work), first);
+        let other = seeded(2, work);
+        assert!(other.0 != first.0 && other.1.iter().zip(&first.1).all(|(a, b)| a != b));
+        assert_ne!(work(), first, "nothing is seeded any more");
     }
 
     fn key() -> SigningKey {

@@ -5,7 +5,7 @@ use core::fmt;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 
-use crate::registry::SignatureScheme as S;
+use crate::registry::{NamedGroup, SignatureScheme as S};
 
 /// An algorithm as webpki takes it.
 pub(crate) type Algorithm = &'static dyn SignatureVerificationAlgorithm;
@@ -137,6 +137,27 @@ pub(crate) fn algorithms_for_tls12(scheme: S) -> &'static [Algorithm] {
         S::RSA_PKCS1_SHA384 => list![PKCS1_SHA384],
         S::RSA_PKCS1_SHA512 => list![PKCS1_SHA512],
         _ => algorithms_for(scheme),
+    }
+}
+
+/// The curve of an ECDSA key with this AlgorithmIdentifier; `None` for other keys, and for curves that no scheme is for.
+pub(crate) fn curve_of(key: &[u8]) -> Option<NamedGroup> {
+    let is = |algorithm: &AlgorithmIdentifier| algorithm.as_ref() == key;
+    match key {
+        _ if is(&alg_id::ECDSA_P256) => Some(NamedGroup::SECP256R1),
+        _ if is(&alg_id::ECDSA_P384) => Some(NamedGroup::SECP384R1),
+        _ if is(&alg_id::ECDSA_P521) => Some(NamedGroup::SECP521R1),
+        _ => None,
+    }
+}
+
+/// The curve of the ECDSA keys that we sign with this scheme, in either version.
+pub(crate) const fn curve_for(scheme: S) -> Option<NamedGroup> {
+    match scheme {
+        S::ECDSA_SECP256R1_SHA256 => Some(NamedGroup::SECP256R1),
+        S::ECDSA_SECP384R1_SHA384 => Some(NamedGroup::SECP384R1),
+        S::ECDSA_SECP521R1_SHA512 => Some(NamedGroup::SECP521R1),
+        _ => None,
     }
 }
 

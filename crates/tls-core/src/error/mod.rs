@@ -2,6 +2,7 @@
 
 mod display;
 mod hint;
+mod io;
 mod legacy;
 mod table;
 
@@ -20,6 +21,27 @@ pub use crate::wire::{BadBytes, Problem};
 /// [`ErrorKind`] has a family for each party that can be at fault. [`Error::alert`] is the alert that the peer is
 /// sent, chosen in one table. The message of the error names side and phase, and [`Error::hint`] says what to do
 /// where a known cause exists.
+///
+/// ```
+/// use tls_core::{CertifiedKey, Driver, ErrorKind, ServerConfig, Side};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let certificate = CertifiedKey::from_pem(&chain_pem, &key_pem)?;
+/// let mut server = Driver::server(&ServerConfig::builder().certificate(certificate).build()?);
+/// server.receive(b"GET / HTTP/1.1\r\n");
+/// let error = server.advance().unwrap_err();
+///
+/// assert_eq!(error.side(), Some(Side::Server));
+/// assert!(error.alert().is_none(), "plain HTTP is not answered with an alert");
+/// match error.kind() {
+///     ErrorKind::NotTls { first_bytes } => assert!(first_bytes.starts_with(b"GET")),
+///     ErrorKind::Certificate(why) => println!("the peer's certificate: {why}"),
+///     ErrorKind::AlertReceived(alert) => println!("the peer has given up: {alert}"),
+///     _ => println!("{error}"),
+/// }
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -29,6 +51,8 @@ struct Inner {
 }
 
 /// Which end of the connection we are.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// We sent the ClientHello.
@@ -48,6 +72,8 @@ impl Side {
 }
 
 /// What a handshake was waiting for, or doing, when it ended.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -64,6 +90,8 @@ pub enum Phase {
 }
 
 /// The families of errors, by whose fault it is.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -102,6 +130,8 @@ pub enum ErrorKind {
 }
 
 /// A peer that does not keep to the protocol.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misbehaviour {
@@ -190,6 +220,8 @@ pub enum Misbehaviour {
 }
 
 /// What both sides offered when nothing matched.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NothingInCommon {
@@ -238,6 +270,8 @@ pub enum NothingInCommon {
 }
 
 /// Why a certificate chain was refused.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateError {
@@ -290,6 +324,8 @@ pub enum CertificateError {
 }
 
 /// Misuse of this library by its caller.
+///
+/// Example: that of [`Error`](crate::Error).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
@@ -309,6 +345,19 @@ pub enum Misuse {
 }
 
 /// What a hook says when it fails. Any error can be turned into one with `?`.
+///
+/// ```
+/// use tls_core::{AlertDescription, HookError};
+///
+/// fn look_up(name: &str) -> Result<u32, HookError> {
+///     if name.is_empty() {
+///         return Err(HookError::with_alert("no name", AlertDescription::UNRECOGNIZED_NAME));
+///     }
+///     // Any other error is an internal_error to the peer.
+///     Ok(name.parse()?)
+/// }
+/// assert!(look_up("").is_err() && look_up("x").is_err());
+/// ```
 pub struct HookError {
     source: Box<dyn std::error::Error + Send + Sync>,
     alert: AlertDescription,
@@ -340,6 +389,13 @@ impl fmt::Debug for HookError {
 }
 
 /// A configuration that cannot work: a key that cannot be read, an empty list, a missing verifier.
+///
+/// ```
+/// use tls_core::ServerConfig;
+///
+/// let error = ServerConfig::builder().build().unwrap_err();
+/// assert_eq!(error.to_string(), "no certificate to present");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 

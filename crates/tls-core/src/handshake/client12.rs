@@ -32,7 +32,7 @@ use crate::peer::Peer;
 use crate::record::ChangeCipherSpec;
 use crate::registry::{HandshakeType, ProtocolVersion, SignatureScheme};
 use crate::session::Inherited;
-use crate::verify::{HandshakeSignatureVerified, verify_signature};
+use crate::verify::{HandshakeSignatureVerified, check_curve12, verify_signature};
 
 /// Reads the server's flight, answers it, reads the server's Finished, and returns the connection.
 pub(super) async fn finish(
@@ -118,6 +118,9 @@ async fn full_handshake(
 ) -> Result<Connection, Error> {
     let suite = offer.suite()?;
     let mut chain = read_certificate(peer, hello).await?;
+    if let Some(leaf) = chain.certificates.first() {
+        check_curve12(leaf, &config.common.groups)?;
+    }
     let trusted = verify_server_chain(peer, config, server_name, &chain).await?;
     chain.set_accepted_in(config.security_domain);
     let (params, scheme, signed) =

@@ -19,6 +19,26 @@ use crate::peer::{Link, Parked, Peer};
 ///
 /// It does no IO, as the halves of a [`Connection`] do not. [`Self::resume`] goes on with the handshake. Early data
 /// that was not read by then comes first in the connection's reader: the Finished has shown that it was no replay.
+///
+/// ```
+/// use tls_core::{ConnectionContext, Driver, Error, Progress, ServerConfig};
+///
+/// fn early_data(config: &ServerConfig, first_flight: &[u8]) -> Result<Vec<u8>, Error> {
+///     let mut server = Driver::server_early(config, ConnectionContext::new());
+///     server.receive(first_flight);
+///     let mut received = Vec::new();
+///     if server.advance()? == Progress::Early
+///         && let Some(early) = server.early()
+///     {
+///         early.process()?;
+///         // It may be a replay: act on it only where that does no harm.
+///         received.extend_from_slice(early.data());
+///         early.consume(received.len());
+///     }
+///     Ok(received)
+/// }
+/// ```
+#[must_use = "its handshake is not over"]
 pub struct EarlyConnection {
     /// Boxed, since it is moved from one future to the next.
     parked: Box<Parked>,
@@ -219,6 +239,15 @@ impl fmt::Debug for EarlyConnection {
 }
 
 /// A server's handshake that waits for the client's Finished.
+///
+/// ```
+/// use tls_core::{Connection, EarlyConnection, Error, Link};
+///
+/// async fn finish(early: EarlyConnection, link: &mut dyn Link) -> Result<Connection, Error> {
+///     let (mut peer, unfinished) = early.resume(link);
+///     unfinished.finish(&mut peer).await
+/// }
+/// ```
 #[must_use]
 pub struct Unfinished {
     stage: Stage,

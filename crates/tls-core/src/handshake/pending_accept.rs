@@ -37,6 +37,26 @@ pub async fn read_client_hello(peer: &mut Peer<'_>) -> Result<PendingAccept, Err
 /// - [`Self::resume`], [`Peer::refusal`] and [`Peer::send_alert`], with an alert of the caller's choice;
 /// - it is dropped, and somebody else goes on with the connection, who needs all bytes that the link gave so far: a link
 ///   that is read for such a server keeps them. They are less than 400 KiB.
+///
+/// ```
+/// use tls_core::{
+///     AlertDescription, Connection, ConnectionContext, Error, Link, Peer, ServerConfig, Side, accept,
+///     read_client_hello,
+/// };
+///
+/// async fn serve(link: &mut dyn Link, config: &ServerConfig) -> Result<Connection, Error> {
+///     let mut peer = Peer::new(Side::Server, link, ConnectionContext::new());
+///     let pending = read_client_hello(&mut peer).await?;
+///     drop(peer);
+///     if pending.client_hello().server_name().is_none() {
+///         let mut peer = pending.resume(link);
+///         let refusal = peer.refusal(AlertDescription::UNRECOGNIZED_NAME);
+///         return Err(refusal);
+///     }
+///     accept(&mut pending.resume(link), config).await
+/// }
+/// ```
+#[must_use = "the client waits for an answer"]
 pub struct PendingAccept {
     /// Boxed, since it is moved from one future to the next.
     parked: Box<Parked>,

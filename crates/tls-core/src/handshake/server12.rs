@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::crypto::key_exchange::{KeyExchange, is_for_tls12};
 use crate::crypto::random::HandshakeRandom;
 use crate::crypto::suites::{Authentication, Suite};
-use crate::crypto::verification::algorithms_for_tls12;
+use crate::crypto::verification::{algorithms_for_tls12, curve_for};
 use crate::error::{Error, Misbehaviour, NothingInCommon};
 use crate::hooks::CertifiedKey;
 use crate::key_schedule12::Randoms;
@@ -253,7 +253,10 @@ async fn choose_certificate(
     config: &ServerSettings,
 ) -> Result<(Arc<CertifiedKey>, SignatureScheme), Error> {
     let usable = |scheme: SignatureScheme| {
-        !algorithms_for_tls12(scheme).is_empty()
+        // The groups of TLS 1.2 are also the curves of the ECDSA keys that the client knows (RFC 8422 5.1).
+        let knows_curve = curve_for(scheme).is_none_or(|curve| hello.supported_groups().contains(&curve));
+        knows_curve
+            && !algorithms_for_tls12(scheme).is_empty()
             && common_suites(hello, &config.common)
                 .any(|suite| suite.authentication == Some(Authentication::of(scheme)))
     };

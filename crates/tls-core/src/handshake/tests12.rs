@@ -224,6 +224,29 @@ fn a_good_flight_completes_with_and_without_the_extended_main_secret() {
 }
 
 #[test]
+fn the_curve_of_the_servers_key_must_be_among_the_clients_groups() {
+    let with_groups = |groups: &[NamedGroup]| {
+        let config = ClientConfig::builder().groups(groups.iter().copied());
+        run_with(config.dangerously_accept_any_certificate(), &Script::good()).0
+    };
+    with_groups(&[NamedGroup::X25519, NamedGroup::SECP256R1]).unwrap();
+    for groups in [
+        &[NamedGroup::X25519][..],
+        &[NamedGroup::X25519, NamedGroup::SECP384R1],
+    ] {
+        let error = with_groups(groups).err().expect("the curve was not offered");
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::Misbehaved(Misbehaviour::NotOffered("curve of the certificate's key"))
+            ),
+            "{error}"
+        );
+        assert_eq!(error.alert(), Some(A::ILLEGAL_PARAMETER));
+    }
+}
+
+#[test]
 fn a_server_key_exchange_is_for_an_offered_group_with_a_good_point() {
     let with = |group, public: Option<Vec<u8>>| Script {
         group,
@@ -368,7 +391,7 @@ fn what_is_stapled_reaches_the_verifier_and_need_not_come() {
         let verifier = Arc::new(Verifier::default());
         accepted(
             ClientConfig::builder()
-                .groups([NamedGroup::X25519])
+                .groups([NamedGroup::X25519, NamedGroup::SECP256R1])
                 .verifier(Arc::clone(&verifier) as _),
             &script,
         );

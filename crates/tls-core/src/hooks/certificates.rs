@@ -16,6 +16,17 @@ use crate::registry::SignatureScheme;
 use crate::verify;
 
 /// A certificate chain, the key of its first certificate, and what is stapled to it.
+///
+/// ```
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+/// use tls_core::{CertifiedKey, UnixTime};
+///
+/// let certificate = CertifiedKey::from_pem(&chain_pem, &key_pem)?;
+/// assert_eq!(certificate.chain().len(), 1);
+/// certificate.check_chain(UnixTime::now()).unwrap();
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct CertifiedKey {
     chain: Vec<CertificateDer<'static>>,
@@ -183,6 +194,21 @@ const MAX_AUTHORITIES: usize = 256;
 /// A peer that names the authorities it trusts (section 4.2.4; of more than 256 no notice is taken) gets the first of those
 /// chains that one of them issued. If there is none, a client presents nothing, unless it has one chain alone; a server
 /// presents what it would have otherwise.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, MemoryCertificates, ServerConfig};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let load = || CertifiedKey::from_pem(&chain_pem, &key_pem);
+/// let certificates = Arc::new(MemoryCertificates::new([load()?]).strict());
+/// let resolver = Arc::clone(&certificates);
+/// let config = ServerConfig::builder().certificate_resolver(resolver).build()?;
+/// // Later, while serving.
+/// certificates.replace([load()?]);
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Debug)]
 pub struct MemoryCertificates {
     index: RwLock<Arc<Index>>,

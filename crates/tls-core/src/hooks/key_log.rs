@@ -7,12 +7,40 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Receives the secrets of each connection. Whoever holds them can read the traffic.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use tls_core::KeyLog;
+///
+/// /// For a test that decrypts what it recorded.
+/// #[derive(Debug, Default)]
+/// struct Kept(Mutex<Vec<(String, [u8; 32], Vec<u8>)>>);
+///
+/// impl KeyLog for Kept {
+///     fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]) {
+///         let line = (label.to_owned(), *client_random, secret.to_vec());
+///         self.0.lock().unwrap().push(line);
+///     }
+/// }
+/// ```
 pub trait KeyLog: fmt::Debug + Send + Sync {
     /// Notes one secret: `label` as in the key log format, for example `CLIENT_TRAFFIC_SECRET_0`.
     fn log(&self, label: &str, client_random: &[u8; 32], secret: &[u8]);
 }
 
 /// Appends to a file in the format of NSS.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{ClientConfig, KeyLogFile};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut builder = ClientConfig::builder();
+/// if let Some(file) = KeyLogFile::from_env()? {
+///     builder = builder.key_log(Arc::new(file));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct KeyLogFile {
     file: Mutex<File>,

@@ -14,7 +14,7 @@ mod verifier;
 
 use core::any::Any;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::net::SocketAddr;
 use core::pin::Pin;
 use std::sync::Arc;
@@ -47,11 +47,25 @@ pub use crate::verify::PeerChain;
 /// let later: Answer<'_, u32> = Answer::later(async { 2 });
 /// assert!(matches!(now, Answer::Now(1)) && matches!(later, Answer::Later(_)));
 /// ```
+#[must_use = "an answer that comes later does nothing unless it is awaited"]
 pub enum Answer<'a, T> {
     /// The answer itself.
     Now(T),
     /// A future that gives it. Dropped, unfinished, when the handshake ends first.
     Later(Pin<Box<dyn Future<Output = T> + Send + 'a>>),
+}
+
+/// What [`Answer::Later`] holds.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The same future, with a span around its polls where somebody wants one. (Only then in a box of its own: a span kept
+/// beside it would make every handshake's future larger.)
+pub(crate) fn in_span<'a, T: 'a>(hook: &'static str, mut future: Later<'a, T>) -> Later<'a, T> {
+    let span = tracing::debug_span!(target: "tls_core::hook", "hook", hook);
+    if span.is_disabled() {
+        return future;
+    }
+    Box::pin(poll_fn(move |cx| span.in_scope(|| future.as_mut().poll(cx))))
 }
 
 impl<'a, T> Answer<'a, T> {
@@ -71,6 +85,18 @@ impl<T> fmt::Debug for Answer<'_, T> {
 }
 
 /// What is known of a connection besides its handshake: every hook is given it.
+///
+/// ```
+/// use tls_core::ConnectionContext;
+///
+/// struct Tenant(u32);
+///
+/// let context = ConnectionContext::new()
+///     .with_peer_address("192.0.2.1:443".parse().unwrap())
+///     .with_data(Tenant(7));
+/// // In a hook:
+/// assert!(context.data::<Tenant>().is_some_and(|tenant| tenant.0 == 7));
+/// ```
 #[derive(Clone, Default)]
 pub struct ConnectionContext {
     peer_address: Option<SocketAddr>,
@@ -132,6 +158,31 @@ impl fmt::Debug for ConnectionContext {
 }
 
 /// Asked on either side when a certificate is to be presented: which chain and key?
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{Answer, CertificateQuery, CertificateResolver, CertifiedKey, ConnectionContext, HookError};
+///
+/// #[derive(Debug)]
+/// struct ByName {
+///     ours: Arc<CertifiedKey>,
+///     theirs: Arc<CertifiedKey>,
+/// }
+///
+/// impl CertificateResolver for ByName {
+///     fn resolve<'a>(
+///         &'a self,
+///         query: &'a CertificateQuery<'a>,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<Option<Arc<CertifiedKey>>, HookError>> {
+///         Answer::Now(Ok(match query.server_name {
+///             Some("ours.example") => Some(Arc::clone(&self.ours)),
+///             Some("theirs.example") => Some(Arc::clone(&self.theirs)),
+///             _ => None,
+///         }))
+///     }
+/// }
+/// ```
 pub trait CertificateResolver: fmt::Debug + Send + Sync {
     /// Chooses what to present, or `None` where nothing fits: a server then refuses the handshake, a client answers
     /// with an empty Certificate.
@@ -143,6 +194,8 @@ pub trait CertificateResolver: fmt::Debug + Send + Sync {
 }
 
 /// What a [`CertificateResolver`] has to go by.
+///
+/// Example: that of [`CertificateResolver`](crate::CertificateResolver).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CertificateQuery<'a> {
@@ -160,6 +213,30 @@ pub struct CertificateQuery<'a> {
 }
 
 /// A key that signs handshakes: in memory, or wherever it may be (KMS, HSM, agent).
+///
+/// ```
+/// use tls_core::{Answer, ConnectionContext, HookError, PrivateKey, SignatureScheme};
+///
+/// /// A key that never leaves a service.
+/// #[derive(Debug)]
+/// struct Remote;
+///
+/// impl PrivateKey for Remote {
+///     fn schemes(&self) -> &[SignatureScheme] {
+///         &[SignatureScheme::ECDSA_SECP256R1_SHA256]
+///     }
+///
+///     fn sign<'a>(
+///         &'a self,
+///         _: SignatureScheme,
+///         message: &'a [u8],
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<Vec<u8>, HookError>> {
+///         Answer::later(ask(message))
+///     }
+/// }
+/// # async fn ask(_: &[u8]) -> Result<Vec<u8>, HookError> { Err("not here".into()) }
+/// ```
 pub trait PrivateKey: fmt::Debug + Send + Sync {
     /// The schemes this key can sign with, best first.
     fn schemes(&self) -> &[SignatureScheme];
@@ -183,6 +260,38 @@ pub trait PrivateKey: fmt::Debug + Send + Sync {
 
 /// Decides whether a peer's chain is good. The signature over the handshake is not its business: that is always
 /// checked, whatever the verifier.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{
+///     Answer, CertificateError, CertificateNames, ConnectionContext, PeerVerified, PeerVerifier, VerifyRequest,
+///     WebPkiVerifier,
+/// };
+///
+/// /// Verifies clients as usual, and lets in those of one domain only.
+/// #[derive(Debug)]
+/// struct OfOurs(Arc<WebPkiVerifier>);
+///
+/// impl PeerVerifier for OfOurs {
+///     fn verify<'a>(
+///         &'a self,
+///         request: &'a VerifyRequest<'a>,
+///         context: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<PeerVerified, CertificateError>> {
+///         Answer::later(async move {
+///             let verified = match self.0.verify(request, context) {
+///                 Answer::Now(verified) => verified,
+///                 Answer::Later(verified) => verified.await,
+///             };
+///             let names = request.chain.names().unwrap_or_default();
+///             match names.dns_names.iter().any(|name| name.ends_with(".ours.example")) {
+///                 true => verified,
+///                 false => Err(CertificateError::Policy("not one of ours".to_owned())),
+///             }
+///         })
+///     }
+/// }
+/// ```
 pub trait PeerVerifier: fmt::Debug + Send + Sync {
     /// Accepts the chain with [`PeerVerified::assertion`], or refuses it with an error that becomes an alert.
     fn verify<'a>(
@@ -215,6 +324,8 @@ pub trait PeerVerifier: fmt::Debug + Send + Sync {
 }
 
 /// What a [`PeerVerifier`] has to go by.
+///
+/// Example: that of [`PeerVerifier`](crate::PeerVerifier).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct VerifyRequest<'a> {
@@ -235,6 +346,8 @@ impl<'a> VerifyRequest<'a> {
 }
 
 /// Whom a chain must be good for.
+///
+/// Example: that of [`PeerVerifier`](crate::PeerVerifier).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ExpectedPeer<'a> {
@@ -245,6 +358,8 @@ pub enum ExpectedPeer<'a> {
 }
 
 /// Proof that a [`PeerVerifier`] accepted a chain. Only a verifier has a reason to make one.
+///
+/// Example: that of [`PeerVerifier`](crate::PeerVerifier).
 #[derive(Debug)]
 pub struct PeerVerified(());
 

@@ -21,6 +21,24 @@ const DEFAULT_CAPACITY: usize = 65_536;
 /// old as the window, unless [`Self::with_new_keys`] says that there are no older tickets: who knows what its
 /// predecessor has accepted. Where several processes share ticket keys this one is not enough: each of them would accept
 /// the early data once.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, MemoryReplayGuard, RotatingTicketKeys, ServerConfig};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// // Outside of the configuration, so that both outlive a new one.
+/// let keys = Arc::new(RotatingTicketKeys::new());
+/// let guard = Arc::new(MemoryReplayGuard::new(100_000).with_new_keys());
+/// let config = ServerConfig::builder()
+///     .certificate(CertifiedKey::from_pem(&chain_pem, &key_pem)?)
+///     .ticket_keys(keys)
+///     .replay_guard(guard)
+///     .max_early_data(16 * 1024)
+///     .build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 pub struct MemoryReplayGuard {
     seen: Mutex<Seen>,
     capacity: usize,

@@ -16,6 +16,17 @@ use crate::session::ClientSession;
 
 /// Under what a client keeps a session: the server, and the security domain of the configuration that made it
 /// (roots, verifier, client certificate, ALPN), so that a cache can be shared safely.
+///
+/// ```
+/// use tls_core::{ClientConfig, ServerName};
+///
+/// let builder = || ClientConfig::builder().dangerously_accept_any_certificate();
+/// let (one, other) = (builder().build()?, builder().alpn(["h2"]).build()?);
+/// let name = ServerName::try_from("localhost").unwrap();
+/// // They offer different protocols, and so do not use each other's sessions.
+/// assert_ne!(one.session_key(&name), other.session_key(&name));
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     /// The server's name or address.
@@ -28,6 +39,48 @@ pub struct SessionKey {
 ///
 /// Sessions can be kept outside the process as [`ClientSession::to_bytes`] gives them; those bytes contain secrets,
 /// so that a cache others can read must encrypt them.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use tls_core::{Answer, ClientSession, ClientSessionCache, ConnectionContext, HookError, SessionKey, UnixTime};
+///
+/// /// Keeps one session of each server, as bytes.
+/// #[derive(Debug, Default)]
+/// struct One(Mutex<HashMap<SessionKey, Vec<u8>>>);
+///
+/// impl ClientSessionCache for One {
+///     fn take<'a>(
+///         &'a self,
+///         key: &'a SessionKey,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<Option<ClientSession>, HookError>> {
+///         let bytes = self.0.lock().unwrap().remove(key);
+///         // Bytes that cannot be read are no session.
+///         let session = bytes.and_then(|bytes| ClientSession::from_bytes(&bytes).ok());
+///         Answer::Now(Ok(session.filter(|session| !session.is_expired(UnixTime::now().as_secs() * 1000))))
+///     }
+///
+///     fn put<'a>(
+///         &'a self,
+///         key: &'a SessionKey,
+///         session: ClientSession,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<(), HookError>> {
+///         self.0.lock().unwrap().insert(key.clone(), session.to_bytes().to_vec());
+///         Answer::Now(Ok(()))
+///     }
+///
+///     fn remove<'a>(
+///         &'a self,
+///         key: &'a SessionKey,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<(), HookError>> {
+///         self.0.lock().unwrap().remove(key);
+///         Answer::Now(Ok(()))
+///     }
+/// }
+/// ```
 pub trait ClientSessionCache: fmt::Debug + Send + Sync {
     /// The newest session for this server that has not expired.
     ///
@@ -61,6 +114,41 @@ pub trait ClientSessionCache: fmt::Debug + Send + Sync {
 /// The bytes of a session contain its secret, in plain: a store outside the process must encrypt and authenticate
 /// them under a key which the store does not have. Bytes that come back changed cost at most a full handshake, but
 /// whoever can write them can choose who the client is.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+/// use tls_core::{Answer, ConnectionContext, HookError, ServerSessionStore, StoredSession, Zeroizing};
+///
+/// /// In this process, and for ever. (A real one forgets after the lifetime.)
+/// #[derive(Default)]
+/// struct Kept(Mutex<HashMap<Vec<u8>, Zeroizing<Vec<u8>>>>);
+///
+/// impl ServerSessionStore for Kept {
+///     fn put<'a>(
+///         &'a self,
+///         id: &'a [u8],
+///         session: Zeroizing<Vec<u8>>,
+///         _lifetime: Duration,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<(), HookError>> {
+///         self.0.lock().unwrap().insert(id.to_vec(), session);
+///         Answer::Now(Ok(()))
+///     }
+///
+///     fn get<'a>(&'a self, id: &'a [u8], _: &'a ConnectionContext) -> StoredSession<'a> {
+///         Answer::Now(Ok(self.0.lock().unwrap().get(id).cloned()))
+///     }
+///
+///     fn take<'a>(&'a self, id: &'a [u8], _: &'a ConnectionContext) -> StoredSession<'a> {
+///         Answer::Now(Ok(self.0.lock().unwrap().remove(id)))
+///     }
+/// }
+/// # impl std::fmt::Debug for Kept {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("Kept") }
+/// # }
+/// ```
 pub trait ServerSessionStore: fmt::Debug + Send + Sync {
     /// Keeps the bytes of a session for at most `lifetime`, in the place of what was kept under this id.
     fn put<'a>(
@@ -79,9 +167,13 @@ pub trait ServerSessionStore: fmt::Debug + Send + Sync {
 }
 
 /// What a [`ServerSessionStore`] answers: the bytes of a session, if it has them.
+///
+/// Example: that of [`ServerSessionStore`].
 pub type StoredSession<'a> = Answer<'a, Result<Option<Zeroizing<Vec<u8>>>, HookError>>;
 
 /// A key that seals session tickets, with the id that stands in front of each ticket.
+///
+/// Example: that of [`RotatingTicketKeys`](crate::RotatingTicketKeys).
 #[derive(Clone)]
 pub struct TicketKey {
     /// Names the key on the wire.
@@ -113,6 +205,31 @@ impl fmt::Debug for TicketKey {
 }
 
 /// The keys that seal and open session tickets.
+///
+/// ```
+/// use tls_core::{Answer, ConnectionContext, HookError, TicketKey, TicketKeys};
+///
+/// /// Opens tickets, and gives none: for a server that is to be replaced.
+/// #[derive(Debug)]
+/// struct LastTickets(TicketKey);
+///
+/// impl TicketKeys for LastTickets {
+///     fn sealing_key<'a>(
+///         &'a self,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
+///         Answer::Now(Ok(None))
+///     }
+///
+///     fn opening_key<'a>(
+///         &'a self,
+///         id: &'a [u8; 16],
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<Option<TicketKey>, HookError>> {
+///         Answer::Now(Ok((self.0.id == *id).then(|| self.0.clone())))
+///     }
+/// }
+/// ```
 pub trait TicketKeys: fmt::Debug + Send + Sync {
     /// The key to seal new tickets with, or `None` to issue none.
     fn sealing_key<'a>(
@@ -129,6 +246,28 @@ pub trait TicketKeys: fmt::Debug + Send + Sync {
 }
 
 /// Whether early data was seen before (section 8).
+///
+/// ```
+/// use std::collections::HashSet;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+/// use tls_core::{Answer, ConnectionContext, HookError, ReplayGuard};
+///
+/// /// Never forgets, and so never accepts anything twice. (A real one forgets after the window.)
+/// #[derive(Debug, Default)]
+/// struct Seen(Mutex<HashSet<[u8; 32]>>);
+///
+/// impl ReplayGuard for Seen {
+///     fn is_first_use<'a>(
+///         &'a self,
+///         fingerprint: &'a [u8; 32],
+///         _window: Duration,
+///         _: &'a ConnectionContext,
+///     ) -> Answer<'a, Result<bool, HookError>> {
+///         Answer::Now(Ok(self.0.lock().unwrap().insert(*fingerprint)))
+///     }
+/// }
+/// ```
 pub trait ReplayGuard: fmt::Debug + Send + Sync {
     /// Remembers a fingerprint of the ClientHello for `window`. `true` the first time it is seen, to exactly one of
     /// several concurrent callers; `false` ever after within the window.
@@ -141,6 +280,19 @@ pub trait ReplayGuard: fmt::Debug + Send + Sync {
 }
 
 /// Keeps no sessions and no ticket keys: every handshake is a full one.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, NoSessions, ServerConfig};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let config = ServerConfig::builder()
+///     .certificate(CertifiedKey::from_pem(&chain_pem, &key_pem)?)
+///     .ticket_keys(Arc::new(NoSessions))
+///     .build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoSessions;
 
@@ -209,6 +361,19 @@ impl TicketKeys for NoSessions {
 }
 
 /// Takes every fingerprint for seen, so that early data is never accepted.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, NoReplayGuard, ServerConfig};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let config = ServerConfig::builder()
+///     .certificate(CertifiedKey::from_pem(&chain_pem, &key_pem)?)
+///     .replay_guard(Arc::new(NoReplayGuard))
+///     .build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoReplayGuard;
 

@@ -19,6 +19,17 @@ const ID_LEN: usize = 16;
 /// back; they cannot read them, change them, make new ones, or move one to another name or purpose.
 ///
 /// The form: the key's id (16 bytes), the nonce (12), then ciphertext and tag (16).
+///
+/// ```
+/// use tls_core::{StoreKey, StorePurpose};
+///
+/// let key = StoreKey::generate()?;
+/// let sealed = key.seal(StorePurpose::ServerSession, b"name", b"session")?;
+/// let opened = key.open(StorePurpose::ServerSession, b"name", &sealed);
+/// assert_eq!(opened.unwrap().as_slice(), b"session");
+/// assert!(key.open(StorePurpose::ServerSession, b"another name", &sealed).is_none());
+/// # Ok::<(), tls_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct StoreKey {
     id: [u8; ID_LEN],
@@ -26,6 +37,8 @@ pub struct StoreKey {
 }
 
 /// What something is sealed for with a [`StoreKey`]: what was sealed for one purpose does not open for another.
+///
+/// Example: that of [`StoreKey`](crate::StoreKey).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StorePurpose {

@@ -27,6 +27,18 @@ const MAX_KEYS: usize = 64;
 /// Kept in an `Arc` and shared between configurations, it outlives a reload of certificates, and sessions with it.
 /// To share keys between processes: [`Self::add`] a new key everywhere, then [`Self::promote`] it everywhere, so that
 /// no process meets a ticket that it cannot open; with a period that is longer than the time until the next.
+///
+/// ```
+/// use std::time::Duration;
+/// use tls_core::{RotatingTicketKeys, TicketKey};
+///
+/// let keys = RotatingTicketKeys::new().with_rotation(Duration::from_secs(3600));
+/// // A key that comes from elsewhere: known everywhere before it seals anywhere.
+/// let key = TicketKey::generate()?;
+/// keys.add(key.clone());
+/// assert!(keys.promote(&key.id));
+/// # Ok::<(), tls_core::Error>(())
+/// ```
 pub struct RotatingTicketKeys {
     /// Oldest first.
     keys: RwLock<Vec<Kept>>,

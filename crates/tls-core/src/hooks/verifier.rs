@@ -12,6 +12,20 @@ use crate::verify::{self, RevocationLists, RootStore};
 
 /// Verifies chains with webpki (RFC 5280) against trusted roots, and the server's name against the leaf's subject
 /// alternative names (RFC 9525; never the common name).
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{CertifiedKey, ClientAuth, RootStore, ServerConfig, WebPkiVerifier};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let verifier = WebPkiVerifier::new(RootStore::from_pem(&chain_pem)?);
+/// let config = ServerConfig::builder()
+///     .certificate(CertifiedKey::from_pem(&chain_pem, &key_pem)?)
+///     .client_auth(ClientAuth::requested(Arc::new(verifier)))
+///     .build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct WebPkiVerifier {
     roots: Arc<RootStore>,
@@ -84,6 +98,17 @@ impl PeerVerifier for WebPkiVerifier {
 /// Accepts exactly one end-entity certificate, whatever its names, dates and issuer.
 ///
 /// The peer still has to prove that it holds the key. Nothing but replacing the pin revokes it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{ClientConfig, PinnedCertificate};
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let certificate = made.cert.der().clone();
+/// let verifier = PinnedCertificate::new(certificate);
+/// let config = ClientConfig::builder().verifier(Arc::new(verifier)).build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PinnedCertificate {
     certificate: CertificateDer<'static>,
@@ -113,6 +138,15 @@ impl PeerVerifier for PinnedCertificate {
 }
 
 /// Accepts any chain: encryption without knowing with whom. For tests and diagnosis only.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{AcceptAnyCertificate, ClientConfig};
+///
+/// // The same as `dangerously_accept_any_certificate()`.
+/// let config = ClientConfig::builder().verifier(Arc::new(AcceptAnyCertificate)).build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AcceptAnyCertificate;
 

@@ -71,9 +71,11 @@ impl Message for CertificateRequest {
             self.signed_certificate_timestamp,
             E::SIGNED_CERTIFICATE_TIMESTAMP,
         );
-        extension(&mut block, E::SIGNATURE_ALGORITHMS, |out| {
-            put_code_points(out, &self.signature_algorithms);
-        });
+        if !self.signature_algorithms.is_empty() {
+            extension(&mut block, E::SIGNATURE_ALGORITHMS, |out| {
+                put_code_points(out, &self.signature_algorithms);
+            });
+        }
         if let Some(schemes) = &self.signature_algorithms_cert {
             extension(&mut block, E::SIGNATURE_ALGORITHMS_CERT, |out| {
                 put_code_points(out, schemes)
@@ -118,6 +120,18 @@ mod tests {
         let as_in_a_client_hello = "00 0011 0005 0005 0100000000 000d 0004 0002 0807";
         let error = decode_message::<CertificateRequest>(&hex(as_in_a_client_hello)).unwrap_err();
         assert_eq!(error.problem, Problem::TrailingBytes);
+    }
+
+    #[test]
+    fn one_without_signature_algorithms_is_written_without() {
+        check_message(
+            &CertificateRequest {
+                status_request: true,
+                extension_types: vec![ExtensionType::STATUS_REQUEST],
+                ..CertificateRequest::default()
+            },
+            &[],
+        );
     }
 
     #[test]

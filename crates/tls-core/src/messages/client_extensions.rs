@@ -270,6 +270,9 @@ fn put_short_list<T: Copy + Into<u16>>(out: &mut Vec<u8>, list: &[T]) {
     }
 }
 
+/// A mode of those that GREASE keeps free (RFC 8701 section 2).
+const UNKNOWN_PSK_MODE: u8 = 0x0b;
+
 impl PskModes {
     fn read(body: &mut Reader<'_>) -> Result<Self, BadBytes> {
         let modes = body.vec8("ke_modes")?.not_empty("ke_modes")?.rest();
@@ -286,6 +289,10 @@ impl PskModes {
         }
         if self.psk_ke {
             list.put_u8(PskKeyExchangeMode::PSK_KE);
+        }
+        if self == Self::default() {
+            // The list may not be empty. Only tests write one of modes that we do not know.
+            list.put_u8(UNKNOWN_PSK_MODE);
         }
     }
 }

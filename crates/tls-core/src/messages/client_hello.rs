@@ -14,6 +14,19 @@ use super::short_bytes::SessionId;
 ///
 /// Hooks read it through its methods. It is well formed, and nothing in it is authenticated. What a server received is
 /// there to the last byte: [`Self::raw`], [`Self::extensions`].
+///
+/// ```
+/// use tls_core::{ClientConfig, ClientHello, Driver, NamedGroup, ServerName};
+///
+/// let config = ClientConfig::builder().dangerously_accept_any_certificate().build()?;
+/// let mut client = Driver::client(&config, ServerName::try_from("localhost").unwrap());
+/// client.advance().unwrap();
+/// // The record's header goes before the message.
+/// let hello = ClientHello::parse(&client.transmit()[5..]).unwrap();
+/// assert_eq!(hello.server_name(), Some("localhost"));
+/// assert!(hello.supported_groups().contains(&NamedGroup::X25519MLKEM768));
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientHello {

@@ -19,6 +19,8 @@ pub(crate) mod key_share;
 pub(crate) mod key_update;
 pub(crate) mod new_session_ticket;
 pub(crate) mod pre_shared_key;
+#[cfg(test)]
+mod properties;
 pub(crate) mod server_hello;
 pub(crate) mod server_name;
 pub(crate) mod short_bytes;

@@ -37,6 +37,25 @@ impl OfferedPsks {
         }
     }
 
+    /// Keys with their binders, as many as there are.
+    #[cfg(test)]
+    pub(super) fn new(psks: impl IntoIterator<Item = (PskIdentity, Vec<u8>)>) -> Self {
+        let (identities, binders) = psks.into_iter().unzip();
+        let mut all = Self {
+            identities,
+            binders,
+            binders_len: 0,
+        };
+        all.forget_what_was_not_kept();
+        all
+    }
+
+    /// As if no more had been offered than were kept.
+    #[cfg(test)]
+    pub(super) fn forget_what_was_not_kept(&mut self) {
+        self.binders_len = 2 + self.binders.iter().map(|binder| 1 + binder.len()).sum::<usize>();
+    }
+
     /// Length of the binders on the wire, list prefix included. They end the ClientHello, so this is what is cut from
     /// its end (with or without header) for the transcript hash that the binders are made over (section 4.2.11.2).
     pub(crate) fn binders_len(&self) -> usize {

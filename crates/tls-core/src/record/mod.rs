@@ -13,6 +13,8 @@ mod protect12;
 mod split;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests12;

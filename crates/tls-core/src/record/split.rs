@@ -3,7 +3,18 @@
 use std::io::IoSlice;
 
 /// How far records are padded, to hide the length of their content.
+///
+/// ```
+/// use tls_core::{ClientConfig, Padding};
+///
+/// let config = ClientConfig::builder()
+///     .dangerously_accept_any_certificate()
+///     .padding(Padding::MultipleOf(512))
+///     .build()?;
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Padding {
     /// Not at all.
     #[default]

@@ -33,7 +33,7 @@ fn opening(algorithm: AeadAlgorithm) -> OpeningKey {
     OpeningKey::new(algorithm, &vec![3; algorithm.key_len()], iv(algorithm)).unwrap()
 }
 
-fn pair_of(algorithm: AeadAlgorithm) -> (Output, Input) {
+pub(super) fn pair_of(algorithm: AeadAlgorithm) -> (Output, Input) {
     let (mut output, mut input) = (Output::new(), Input::new());
     output.set_keys12(sealing(algorithm), u64::MAX).unwrap();
     input.set_keys12(opening(algorithm)).unwrap();

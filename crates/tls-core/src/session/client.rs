@@ -21,6 +21,8 @@ const MAX_SESSION_ID: usize = 32;
 ///
 /// Whoever has it can pretend to be the client, and with TLS 1.2 decrypt the connection it came from: what
 /// [`Self::to_bytes`] gives is as secret as a private key. Cheap to clone; the secret is wiped with the last clone.
+///
+/// Example: that of [`ClientSessionCache`](crate::ClientSessionCache).
 #[derive(Clone)]
 pub struct ClientSession(pub(super) Arc<ClientSessionParts>);
 

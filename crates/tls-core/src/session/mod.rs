@@ -4,6 +4,8 @@
 //! Whatever is not understood in full is refused, and then a full handshake takes place.
 
 mod client;
+#[cfg(test)]
+mod properties;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 use rustls_pki_types::CertificateDer;
 
 /// A certificate chain as the peer presented it, with what was stapled to it.
+///
+/// Example: that of [`PeerVerifier`](crate::PeerVerifier).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct PeerChain {

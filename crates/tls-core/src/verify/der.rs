@@ -109,6 +109,15 @@ pub(super) fn subject(certificate: &[u8]) -> Option<&[u8]> {
     Some(subject)
 }
 
+/// The AlgorithmIdentifier of the certificate's key, without its header: what kind of key, and on which curve.
+pub(super) fn key_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+    let (_, _, subject) = value(from_validity(certificate)?)?;
+    let (_, _, key) = value(subject)?;
+    let (_, key, _) = value(key).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (_, algorithm, _) = value(key).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    Some(algorithm)
+}
+
 /// The name of the issuer, DER.
 pub(super) fn issuer(certificate: &[u8]) -> Option<&[u8]> {
     let issuer = from_issuer(certificate)?;

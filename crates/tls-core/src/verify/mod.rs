@@ -6,13 +6,15 @@ mod names;
 mod own;
 mod revocation;
 mod roots;
+#[cfg(test)]
+mod signature_tests;
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, RevocationOptions};
 
 use crate::crypto::verification::{self, Algorithm};
 use crate::error::{CertificateError, ConfigError, Error, Misbehaviour};
-use crate::registry::SignatureScheme;
+use crate::registry::{NamedGroup, SignatureScheme};
 
 pub use chain::PeerChain;
 pub use names::CertificateNames;
@@ -127,6 +129,17 @@ pub(crate) fn verify_signature(
     } else {
         Misbehaviour::IllegalParameter("signature scheme for the certificate's key").into()
     })
+}
+
+/// Whether a server's end-entity certificate may be used in TLS 1.2 with a client that named these groups: there the list
+/// is about ECDSA too, and the curve of the server's key must be in it (RFC 8422 5.1 and 5.3).
+pub(crate) fn check_curve12(leaf: &CertificateDer<'_>, groups: &[NamedGroup]) -> Result<(), Error> {
+    match der::key_algorithm(leaf).and_then(verification::curve_of) {
+        Some(curve) if !groups.contains(&curve) => {
+            Err(Misbehaviour::NotOffered("curve of the certificate's key").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The SubjectPublicKeyInfo of a certificate, DER.

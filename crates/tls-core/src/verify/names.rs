@@ -24,6 +24,14 @@ const IP_ADDRESS: u8 = 0x87;
 /// The names in a certificate (RFC 5280 sections 4.1.2.6 and 4.2.1.6), as whoever issued it wrote them. Names of other
 /// kinds are left out, and those that are not text of their kind: a DNS name has letters, digits and `.-_*` alone, nothing has
 /// control characters, and nothing is empty.
+///
+/// ```
+/// use tls_core::CertificateNames;
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// let names = CertificateNames::of(made.cert.der()).unwrap();
+/// assert_eq!(names.dns_names, ["localhost"]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateNames {

@@ -20,6 +20,17 @@ use crate::error::ConfigError;
 /// Defaults: every certificate of a path but the root is looked up; one whose issuer has no list here is refused, and
 /// so is a list past its `nextUpdate`. Of several lists of one issuer the newest counts (by `thisUpdate`, then by
 /// `cRLNumber`), in whatever order they are given. A new list means a new verifier: nothing is fetched.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_core::{ClientConfig, ConfigError, RevocationLists, RootStore, WebPkiVerifier};
+///
+/// fn configuration(roots: RootStore, crl_pem: &[u8]) -> Result<ClientConfig, ConfigError> {
+///     let lists = RevocationLists::from_pem(crl_pem)?.end_entity_only();
+///     let verifier = WebPkiVerifier::new(roots).revocation_lists(lists);
+///     ClientConfig::builder().verifier(Arc::new(verifier)).build()
+/// }
+/// ```
 #[derive(Clone)]
 pub struct RevocationLists {
     lists: Arc<[CertRevocationList<'static>]>,

@@ -10,6 +10,16 @@ use crate::crypto::hash::sha256;
 use crate::error::ConfigError;
 
 /// The roots that certificate paths must lead to.
+///
+/// ```
+/// use tls_core::RootStore;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (chain_pem, key_pem) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+///
+/// let mut roots = RootStore::empty();
+/// assert_eq!(roots.add_pem(&chain_pem)?, 1);
+/// # Ok::<(), tls_core::ConfigError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct RootStore {
     anchors: Vec<TrustAnchor<'static>>,

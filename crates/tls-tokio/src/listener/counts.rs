@@ -10,6 +10,17 @@ use crate::error::Error;
 ///
 /// Each accepted connection is in exactly one place:
 /// `accepted = refused + shed + waiting + handshaking + established + failed.total() + timed_out.total() + stopped`.
+///
+/// ```
+/// use tls_tokio::Counts;
+///
+/// fn report(counts: Counts) {
+///     println!("{counts}");
+///     println!("{} clients were silent", counts.timed_out.first_byte);
+///     println!("{} handshakes failed, {} of them for want of TLS", counts.failed.total(), counts.failed.not_tls);
+/// }
+/// # report(Counts::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -38,6 +49,8 @@ pub struct Counts {
 }
 
 /// Handshakes that failed, by the families of [`ErrorKind`].
+///
+/// Example: that of [`Counts`](crate::Counts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
@@ -66,6 +79,8 @@ pub struct Failures {
 }
 
 /// Connections that were not established in time, by what was waited for.
+///
+/// Example: that of [`Counts`](crate::Counts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimedOut {

@@ -15,10 +15,14 @@ use super::state::{Open, Shared, Stage};
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Stops a [`TlsListener`](crate::TlsListener) from anywhere, and knows its numbers. Cheap to clone; outlives it.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Clone)]
 pub struct ListenerHandle(pub(super) Arc<Shared>);
 
 /// How a drain ended.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -32,6 +36,22 @@ pub struct Drained {
     /// Connections given up before their handshake was over, in time or not: those that had sent nothing, and those
     /// that the end of the time found in their handshake. The latter were sent an alert if they took it at once.
     pub handshakes: u64,
+}
+
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} finished", self.finished)?;
+        for (count, what) in [
+            (self.forced, "cut off"),
+            (self.left, "still open"),
+            (self.handshakes, "handshakes given up"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl ListenerHandle {
@@ -95,6 +115,8 @@ impl fmt::Debug for ListenerHandle {
 
 /// Comes with an accepted stream and stays with whoever serves it: while it lives the stream counts as open, and a
 /// drain waits for it.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Debug)]
 pub struct StreamGuard {
     pub(super) open: Open,
@@ -121,5 +143,25 @@ impl StreamGuard {
     pub async fn run<F: Future>(self, serve: F) -> Option<F::Output> {
         let force = self.open.shared.force.clone();
         force.run_until_cancelled(serve).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_says_what_did_not_finish_only_where_there_is_such() {
+        let mut drained = Drained {
+            finished: 3,
+            ..Drained::default()
+        };
+        assert_eq!(drained.to_string(), "3 finished");
+        drained.handshakes = 2;
+        drained.forced = 1;
+        assert_eq!(
+            drained.to_string(),
+            "3 finished, 1 cut off, 2 handshakes given up"
+        );
     }
 }

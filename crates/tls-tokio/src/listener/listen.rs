@@ -15,6 +15,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A source of connections for a [`TlsListener`](crate::TlsListener): TCP, Unix sockets, or something of your own.
+///
+/// ```
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use std::task::{Context, Poll};
+/// use tls_tokio::Listen;
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// /// TCP with Nagle's algorithm, for peers that are paid by the packet.
+/// struct Patient(TcpListener);
+///
+/// impl Listen for Patient {
+///     type Io = TcpStream;
+///     type Address = SocketAddr;
+///
+///     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+///         self.0.poll_accept(cx)
+///     }
+///
+///     fn poll_first_byte(io: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         <TcpListener as Listen>::poll_first_byte(io, cx)
+///     }
+///
+///     fn socket_address(address: &SocketAddr) -> Option<SocketAddr> {
+///         Some(*address)
+///     }
+/// }
+/// ```
 pub trait Listen: Unpin + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;

@@ -33,6 +33,7 @@ pub use self::settings::{DEFAULT_FIRST_BYTE_TIMEOUT, DEFAULT_MAX_HANDSHAKES, DEF
 use self::state::{Shared, Stage};
 use crate::acceptor::TlsAcceptor;
 use crate::error::HandshakeFailure;
+use crate::observer::Observer;
 use crate::stream::TlsStream;
 
 /// Connections taken from the kernel in one go, so that those who wait for a stream get their turn.
@@ -126,6 +127,8 @@ enum Last {
 }
 
 /// A stream that was accepted.
+///
+/// Example: that of [`TlsListener`](crate::TlsListener).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted<S, A> {
@@ -218,6 +221,13 @@ impl<L: Listen, S: Send + 'static> TlsListener<L, S> {
         hook: impl Fn(L::Address, HandshakeFailure<L::Io>) + Send + Sync + 'static,
     ) -> Self {
         self.set(|settings| settings.on_failure = Some(Arc::new(hook)))
+    }
+
+    /// Tells this observer what becomes of each connection from the beginning of its handshake, instead of the acceptor's
+    /// own. Connections that never come to a handshake are in [`Counts`] alone.
+    #[must_use]
+    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
+        self.set(|settings| settings.acceptor = settings.acceptor.clone().observer(observer))
     }
 
     fn set(mut self, set: impl FnOnce(&mut Settings<L, S>)) -> Self {

@@ -24,6 +24,16 @@ pub const DEFAULT_MAX_WAITING: usize = 8192;
 pub const DEFAULT_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What happens when as many connections wait as may, and another one comes.
+///
+/// ```
+/// use tls_tokio::{TlsAcceptor, TlsListener, WhenFull};
+/// use tokio::net::TcpListener;
+///
+/// fn listener(tcp: TcpListener, acceptor: TlsAcceptor) -> TlsListener<TcpListener> {
+///     // Behind a load balancer that sees to silent clients itself.
+///     TlsListener::new(tcp, acceptor).max_waiting(1000).when_full(WhenFull::Wait)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {

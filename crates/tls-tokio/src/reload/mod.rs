@@ -21,6 +21,20 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Files that were seen to have changed, and what became of it: for `on_reload` of the builders.
+///
+/// ```
+/// use tls_tokio::{ReloadingCertificates, ReloadingCertificatesBuilder};
+///
+/// fn builder() -> ReloadingCertificatesBuilder {
+///     ReloadingCertificates::builder()
+///         .identity("chain.pem", "key.pem")
+///         .on_reload(|reload| match reload.result {
+///             Ok(()) => println!("{:?} are used from now on", reload.files),
+///             Err(error) => eprintln!("{:?} are not used: {error}", reload.files),
+///         })
+/// }
+/// # builder();
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Reload<'a> {

@@ -13,6 +13,16 @@ const DEFAULT_CAPACITY: usize = 20_000;
 
 /// A server's sessions in memory, by id: those used last. They are gone when the process ends, and other processes do
 /// not know them.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tls_tokio::{CertifiedKey, ConfigError, MemorySessionStore, ServerConfig};
+///
+/// fn configuration(certificate: CertifiedKey) -> Result<ServerConfig, ConfigError> {
+///     let sessions = Arc::new(MemorySessionStore::new(20_000));
+///     ServerConfig::builder().certificate(certificate).session_store(sessions).build()
+/// }
+/// ```
 pub struct MemorySessionStore {
     pub(super) shards: Shards<Box<[u8]>, Stored>,
     time_to_live: Duration,

@@ -1,7 +1,7 @@
 //! GnuTLS on the other side: one more implementation that is neither ours nor OpenSSL's.
 
+use crate::transcript::case::{Case, Program, Setting as Set, Step};
 use tls_core::{CipherSuite as C, NamedGroup as G, ProtocolVersion};
-use tls_tests::transcript::case::{Case, Program, Setting as Set, Step};
 
 use super::{Change as _, case, plan};
 

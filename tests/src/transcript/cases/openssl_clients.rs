@@ -1,7 +1,7 @@
 //! Our server with `openssl s_client`, both versions.
 
+use crate::transcript::case::{Case, Plan, Program, Setting as Set, Step};
 use tls_core::{CipherSuite as C, NamedGroup as G, ProtocolVersion, SignatureScheme as S};
-use tls_tests::transcript::case::{Case, Plan, Program, Setting as Set, Step};
 
 use super::{Change as _, Planned as _, case, plan};
 

@@ -1,7 +1,7 @@
 //! Our client of TLS 1.2 with `openssl s_server`.
 
+use crate::transcript::case::{Case, Program, Setting as Set, Step};
 use tls_core::{CipherSuite as C, NamedGroup as G, ProtocolVersion, SignatureScheme as S};
-use tls_tests::transcript::case::{Case, Program, Setting as Set, Step};
 
 use super::{Change as _, Planned as _, case, plan};
 

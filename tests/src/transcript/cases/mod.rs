@@ -5,11 +5,12 @@ mod openssl_clients;
 mod openssl_servers12;
 mod openssl_servers13;
 
+use crate::transcript::case::{Case, Peer, Plan, Program, Setting, Step};
 use tls_core::ProtocolVersion;
-use tls_tests::transcript::case::{Case, Peer, Plan, Program, Setting, Step};
 
 /// All of them.
-pub(crate) fn all() -> Vec<Case> {
+#[must_use]
+pub fn all() -> Vec<Case> {
     let mut cases = openssl_servers13::cases();
     cases.extend(openssl_servers12::cases());
     cases.extend(openssl_clients::cases());
