@@ -157,7 +157,9 @@ async fn metrics_are_shown_as_prometheus_reads_them() {
     let server = start(&replaced(METRICS, "127.0.0.1:9443", "127.0.0.1:0")).await;
     let (target, ca) = (target(&server).await, ca(&server).await);
     let quiet = "curl --silent --show-error --noproxy '*'";
-    let page = shell(&format!("{quiet} --cacert {ca} https://{target}/")).finish().await;
+    let page = shell(&format!("{quiet} --cacert {ca} https://{target}/"))
+        .finish()
+        .await;
     assert!(page.status.success(), "{}", page.text());
     let text = server.wait_for("metrics at http://").await;
     let line = text.lines().find(|line| line.starts_with("metrics at ")).unwrap();
