@@ -320,3 +320,25 @@ fn default_key_shares(groups: &[NamedGroup]) -> Vec<NamedGroup> {
         shares
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_protocols_are_another_domain_of_sessions() {
+        let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let roots = RootStore::from_pem(root.cert.pem().as_bytes()).unwrap();
+        let config = ClientConfig::builder().roots(roots).alpn(["h2"]).build().unwrap();
+        let server = ServerName::try_from("localhost").unwrap();
+        let of = |config: &ClientConfig| config.session_key(&server).security_domain;
+
+        let other = config.with_alpn(["http/1.1", "h2"]).unwrap();
+        assert_eq!(other.alpn().collect::<Vec<_>>(), [&b"http/1.1"[..], b"h2"]);
+        assert_ne!(of(&other), of(&config));
+        assert_eq!(config.alpn().collect::<Vec<_>>(), [b"h2"]);
+        assert_eq!(of(&other.with_alpn(["h2"]).unwrap()), of(&config));
+        assert!(config.with_alpn([""]).is_err());
+        assert!(config.with_alpn(["x".repeat(256)]).is_err());
+    }
+}

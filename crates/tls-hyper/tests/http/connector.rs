@@ -10,12 +10,14 @@ use hyper::{Uri, Version};
 use hyper_util::client::legacy::connect::{Connection as _, HttpInfo};
 use tls_hyper::tls_tokio::{Error, ProtocolVersion};
 use tls_hyper::{
-    BuildError, ConnectError, HttpsConnector, MaybeHttpsStream, ServerName, TlsConnectInfo, TlsInfo,
+    BuildError, ConnectError, EofPolicy, HttpsConnector, MaybeHttpsStream, ServerName, TlsAcceptor,
+    TlsConnectInfo, TlsInfo,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use crate::support::{Server, World, client, get, tcp};
+use crate::support::{Server, World, client, get, tcp, try_get};
 
 /// Says what the server sees: SNI and the version of HTTP.
 fn mirror() -> Router {
@@ -300,6 +302,44 @@ async fn the_pool_is_told_of_http_2_and_of_the_addresses() {
         assert_eq!(stream.connected().is_negotiated_h2(), is_http2);
         let alpn: &[u8] = if is_http2 { b"h2" } else { b"http/1.1" };
         assert_eq!(stream.tls_info().unwrap().alpn(), Some(alpn));
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_only_the_end_of_the_connection_ends_needs_a_close_notify() {
+    let world = World::new();
+    let cases = [
+        ("\r\n", EofPolicy::default(), false),
+        ("\r\n", EofPolicy::AcceptAtRecordBoundary, true),
+        // With a length nothing can be cut off unnoticed.
+        ("content-length: 8\r\n\r\n", EofPolicy::default(), true),
+        (
+            "content-length: 9\r\n\r\n",
+            EofPolicy::AcceptAtRecordBoundary,
+            false,
+        ),
+    ];
+    for (head, policy, is_whole) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("https://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let config = world.server_config().alpn(["http/1.1"]).build().unwrap();
+        tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut stream = TlsAcceptor::new(config).accept(tcp).await.unwrap();
+            let mut request = [0; 1000];
+            assert_ne!(stream.read(&mut request).await.unwrap(), 0);
+            let response = format!("HTTP/1.1 200 OK\r\n{head}all of i");
+            stream.write_all(response.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.abort();
+        });
+        let builder = world.connector().enable_http1().eof_policy(policy);
+        let client = client(builder.wrap_connector(tcp()).unwrap());
+        let got = try_get(&client, uri).await;
+        assert_eq!(got.is_ok(), is_whole, "{head:?} {policy:?}: {got:?}");
+        assert!(got.is_err() || got.unwrap().1 == "all of i");
     }
 }
 

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as AxumRequest;
 use axum::response::{IntoResponse as _, Response as AxumResponse};
-use axum::routing::get as route;
+use axum::routing::{get as route, post};
 use http_body_util::BodyExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -218,6 +218,52 @@ async fn what_does_not_end_is_cut_off_at_the_deadline() {
     assert_eq!((drained.finished, drained.forced, drained.left), (0, 2, 0));
     for asked in asked {
         assert!(timeout(PATIENCE, asked).await.unwrap().unwrap().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_does_not_keep_a_connection() {
+    let world = World::new();
+    let begun = Arc::new(Notify::new());
+    let come = Arc::clone(&begun);
+    let app = post(async move |_unread: AxumRequest| {
+        come.notify_one();
+        std::future::pending::<()>().await;
+    });
+    let server = world.serve(Router::new().route("/", app)).await;
+    let mut raw = Raw::connect(&world, server.address).await;
+    let request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf of it";
+    raw.0.get_mut().write_all(request).await.unwrap();
+    timeout(PATIENCE, begun.notified()).await.unwrap();
+    let drained = server.stop(Duration::from_millis(50)).drained().await;
+    assert_eq!((drained.finished, drained.forced, drained.left), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn the_last_response_arrives_whole_though_the_client_says_more_than_is_read() {
+    const BODY: usize = 2_000_000;
+    let world = World::new();
+    let app = Router::new().route("/", route(|| async { vec![b'x'; BODY] }));
+    let server = world.serve(app).await;
+    for _ in 0..10 {
+        let (mut reading, mut writing) = tokio::io::split(Raw::connect(&world, server.address).await.0);
+        let speaking = tokio::spawn(async move {
+            let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            writing.write_all(request).await.unwrap();
+            // As a pipeline would. Once the server has gone, it fails.
+            let _ = writing.write_all(&[b'x'; 600_000]).await;
+            let _ = writing.shutdown().await;
+        });
+        let mut response = Vec::new();
+        let whole = timeout(PATIENCE, reading.read_to_end(&mut response))
+            .await
+            .unwrap();
+        assert!(
+            whole.is_ok() && response.len() > BODY,
+            "{whole:?} after {}",
+            response.len()
+        );
+        timeout(PATIENCE, speaking).await.unwrap().unwrap();
     }
 }
 
