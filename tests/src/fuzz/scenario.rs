@@ -294,6 +294,10 @@ impl Scenario {
         let Answer::Now(Ok(stored)) = shared.store.get(&name, &ConnectionContext::new()) else {
             panic!("it is in memory");
         };
+        let is_stateful = (self.server)()
+            .iter()
+            .any(|setting| matches!(setting, Setting::SessionStore));
+        assert_eq!(stored.is_some(), is_stateful, "{}", self.name);
         Before {
             ticket_keys: shared.ticket_keys,
             session,

@@ -238,7 +238,9 @@ impl Shared {
             clock,
             log,
             cache: Arc::new(MemorySessionCache::new(16).with_clock(move || clock * 1000)),
-            store: Arc::new(MemorySessionStore::new(16).with_clock(move || clock * 1000)),
+            // Much more than there are: it has shards, by a hash that is another in each process, and the sessions of a
+            // connection may share one.
+            store: Arc::new(MemorySessionStore::new(1024).with_clock(move || clock * 1000)),
             ticket_keys: Arc::new(RotatingTicketKeys::new().with_clock(since)),
             replay_guard: Arc::new(
                 MemoryReplayGuard::default()
