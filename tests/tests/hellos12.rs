@@ -466,7 +466,7 @@ fn where_the_suites_rule_out_the_certificate_only_the_schemes_that_are_left_are_
 
 #[test]
 fn a_configuration_that_leaves_no_version_is_refused() {
-    let hybrid = [tls_core::NamedGroup::X25519MLKEM768];
+    let hybrid = [NamedGroup::X25519MLKEM768];
     assert!(client().groups(hybrid).only(TLS12).build().is_err());
     // With both versions there is still TLS 1.3.
     let (_, hello) = hello_of(client().groups(hybrid));
