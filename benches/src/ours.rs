@@ -40,6 +40,9 @@ impl Stack for Ours {
             Group::X25519MlKem768 => NamedGroup::X25519MLKEM768,
         };
         let groups = || setup.groups.iter().map(group);
+        // In TLS 1.2 a client names the curve of the certificate's key as well.
+        let curve = Some(NamedGroup::SECP256R1)
+            .filter(|curve| version == ProtocolVersion::TLS12 && groups().all(|group| group != *curve));
         let mut roots = RootStore::empty();
         roots.add_der(&setup.identity.root).unwrap();
         let mut client = ClientConfig::builder()
@@ -47,7 +50,7 @@ impl Stack for Ours {
             .min_version(version)
             .max_version(version)
             .cipher_suites([suite])
-            .groups(groups())
+            .groups(groups().chain(curve))
             .key_shares(groups());
         let mut server = ServerConfig::builder();
         match setup.resumption {

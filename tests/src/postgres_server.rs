@@ -29,10 +29,16 @@ impl PostgresServer {
     /// If it does not come to listen, or is not installed and [`crate::process::REQUIRE_PEERS`] is set.
     pub async fn start(identity: &Identity) -> Option<Self> {
         let programs = programs()?;
-        let directory = tempfile::tempdir().unwrap();
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| owner(&own) == 0);
+        // Where the other user can go too.
+        let place = if is_root {
+            PathBuf::from("/tmp")
+        } else {
+            std::env::temp_dir()
+        };
+        let directory = tempfile::tempdir_in(place).unwrap();
         let data = directory.path().join("data");
         let files = identity.write_to(directory.path(), "server");
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| owner(&own) == 0);
         if is_root {
             let all = ["-R", USER, directory.path().to_str().unwrap()];
             done(Process::spawn("chown", all)).await;

@@ -13,7 +13,9 @@ pub struct Token {
 }
 
 impl Token {
-    fn is(&self, text: &str) -> bool {
+    /// Whether it is this text.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
         self.text == text
     }
 

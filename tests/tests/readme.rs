@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tls_tests::openssl::listening_port;
 use tls_tests::process::{Finished, Process, require_or_skip};
@@ -27,6 +28,7 @@ const CONNECT: &str = "cargo run --release -p tls-cli -- connect example.com:443
 const FLEET: &str = "(umask 077; openssl rand -hex 32 > store.key)\n\
                      cargo run --release -p tls-cli -- serve --redis redis://127.0.0.1/ --store-key store.key";
 const FILES: &str = "cargo run --release -p tls-cli -- serve --root . --h2";
+const METRICS: &str = "cargo run --release -p tls-cli -- serve --metrics 127.0.0.1:9443";
 const CAPTURE: &str =
     "cargo run --release -p tls-cli -- capture | jq '.client_hello | {server_name, ja4, ja3}'";
 const COMPLETIONS: &str = "cargo run --release -p tls-cli -- completions bash";
@@ -35,7 +37,7 @@ const TESTS: &str = "cargo test --workspace";
 
 #[test]
 fn every_command_of_the_readme_has_a_test() {
-    let tested = [SERVE, CONNECT, FLEET, FILES, CAPTURE, COMPLETIONS, TESTS];
+    let tested = [SERVE, CONNECT, FLEET, FILES, CAPTURE, METRICS, COMPLETIONS, TESTS];
     let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
     assert_eq!(commands(&readme), tested);
     let gate = std::fs::read_to_string(workspace().join(".ci/run")).unwrap();
@@ -148,6 +150,27 @@ async fn capture_writes_down_what_a_client_offers() {
 }
 
 #[tokio::test]
+async fn metrics_are_shown_as_prometheus_reads_them() {
+    if !require_or_skip("curl") {
+        return;
+    }
+    let server = start(&replaced(METRICS, "127.0.0.1:9443", "127.0.0.1:0")).await;
+    let (target, ca) = (target(&server).await, ca(&server).await);
+    let quiet = "curl --silent --show-error --noproxy '*'";
+    let page = shell(&format!("{quiet} --cacert {ca} https://{target}/"))
+        .finish()
+        .await;
+    assert!(page.status.success(), "{}", page.text());
+    let text = server.wait_for("metrics at http://").await;
+    let line = text.lines().find(|line| line.starts_with("metrics at ")).unwrap();
+    let metrics = shell(&format!("{quiet} {}", line.trim_start_matches("metrics at ")));
+    let metrics = metrics.finish().await;
+    assert!(metrics.status.success(), "{}", metrics.text());
+    assert!(metrics.text().starts_with("# HELP "), "{}", metrics.text());
+    stop(server).await;
+}
+
+#[tokio::test]
 async fn completions_are_for_bash() {
     let finished = shell(COMPLETIONS).finish().await;
     assert!(finished.status.success(), "{}", finished.text());
@@ -226,6 +249,8 @@ fn environment(copy: &Path) -> Vec<String> {
 /// A shell that runs these commands there.
 fn shell(commands: &str) -> Process {
     let mut line = environment(copy());
+    // All is built by now.
+    line.push("CARGO_NET_OFFLINE=true".to_owned());
     line.extend(["sh".to_owned(), "-c".to_owned(), commands.to_owned()]);
     Process::spawn("env", line)
 }
@@ -237,12 +262,18 @@ async fn start(commands: &str) -> Process {
         .fold(commands.to_owned(), |commands, name| {
             commands.replace(&format!("-- {name}"), &format!("-- {name} --listen 127.0.0.1:0"))
         });
-    // Blocking here is for the build.
-    let server = tokio::task::spawn_blocking(copy)
-        .await
-        .map(|_| shell(&commands))
-        .unwrap();
-    server.wait_for("listening on 127.0.0.1:").await;
+    let server = shell(&commands);
+    // Cargo looks at all it has built before it starts the command, and may wait for another cargo.
+    let started = async {
+        while !server.text().contains("listening on 127.0.0.1:") {
+            for failed in ["error: ", "tls: "] {
+                assert!(!server.text().contains(failed), "{}", server.text());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(300), started).await;
+    assert!(in_time.is_ok(), "{}", server.text());
     server
 }
 
@@ -267,11 +298,12 @@ async fn ca(server: &Process) -> String {
 
 /// Tells the `tls` that listens to stop (not the shell above it, nor a pipe's other end), and waits for all of them.
 async fn stop(server: Process) -> Finished {
-    let port = target(&server).await;
-    let port = port.trim_start_matches("localhost:");
-    let id = listener(port.parse().unwrap())
-        .expect("somebody listens")
-        .to_string();
+    let text = server.text();
+    let ports = ["listening on 127.0.0.1:", "metrics at http://127.0.0.1:"].map(|what| {
+        let rest = text.split_once(what)?.1;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    });
+    let id = listener(&ports).expect("somebody listens").to_string();
     let told = Process::spawn("kill", ["-TERM", &id]).finish().await;
     assert!(told.status.success(), "{}", told.text());
     let finished = server.finish().await;
@@ -280,9 +312,9 @@ async fn stop(server: Process) -> Finished {
     finished
 }
 
-/// Who listens on this port.
-fn listener(port: u16) -> Option<u32> {
+/// Who listens on one of these ports.
+fn listener(ports: &[Option<u16>]) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let mut ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.find(|id| listening_port(*id) == Some(port))
+    ids.find(|id| listening_port(*id).is_some_and(|port| ports.contains(&Some(port))))
 }

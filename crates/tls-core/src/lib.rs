@@ -33,6 +33,8 @@ mod key_schedule12;
 mod messages;
 mod negotiated;
 mod peer;
+#[cfg(test)]
+mod properties;
 mod record;
 mod registry;
 mod session;

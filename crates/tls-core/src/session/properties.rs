@@ -6,14 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::random::HandshakeRandom;
+use crate::properties::config;
 use crate::ticket::{self, Purpose};
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(300)
-    }
-}
 
 fn bytes(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), len)
@@ -84,7 +78,7 @@ fn shown(state: &SessionState) -> (String, Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(300))]
 
     #[test]
     fn a_client_has_again_what_it_wrote_and_nothing_that_was_changed(

@@ -188,6 +188,26 @@ fn a_good_signature_by_a_key_of_another_curve_counts_in_tls12_alone() {
 }
 
 #[test]
+fn a_curve_given_by_its_parameters_is_none() {
+    // ecParameters with the version and a field of P-256's prime: what follows is not looked at (RFC 5480 2.1.1).
+    let id = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    let parameters = sequence(&crate::test_vectors::hex(
+        "020101 302c 06072a8648ce3d0101 022100ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+    ));
+    let key = signing_key(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let spki = key.public_key_der().unwrap();
+    let sign = |_| key.sign(S::ECDSA_SECP256R1_SHA256, MESSAGE).unwrap();
+    for algorithm in [
+        [&id[..], &parameters].concat(),
+        // implicitCurve, and nothing.
+        [&id[..], &[5, 0]].concat(),
+        id.to_vec(),
+    ] {
+        check("explicit", &with_algorithm(&spki, &algorithm), &[], &[], sign);
+    }
+}
+
+#[test]
 fn an_ed25519_key_has_one_scheme() {
     let key = signing_key(&rcgen::PKCS_ED25519);
     let spki = key.public_key_der().unwrap();

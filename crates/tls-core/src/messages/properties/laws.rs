@@ -41,13 +41,13 @@ fn body_of<M: Message>(message: &M) -> Vec<u8> {
 /// A message made by us is read as it was written, and so is every message that differs from it in a place.
 #[track_caller]
 pub(super) fn check_value<M: Law>(message: &M, place: usize, change: u8) {
-    let body = body_of(message);
+    let mut body = body_of(message);
     let read = decode_message::<M>(&body).unwrap();
     assert_eq!(read.clone().plain(), message.clone().plain());
     assert_eq!(body_of(&read), body, "what was read is written otherwise");
     check_prefix::<M>(&body, place % (body.len() + 1));
     check_longer::<M>(&body);
-    check_change::<M>(&mut body.clone(), place, change);
+    check_change::<M>(&mut body, place, change);
 }
 
 /// The first `len` bytes are an error, unless they are another valid message.

@@ -11,23 +11,16 @@ use proptest::prelude::*;
 
 use super::client_hello::ClientHello;
 use super::{encode_message, end_of_early_data, tls12};
+use crate::properties::config;
 use laws::check_value;
 
 /// How many messages of each type. Under Miri each costs a thousand times as much.
-const CASES: u32 = if cfg!(miri) { 2 } else { 500 };
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        // Nothing is written beside the sources, which Miri would not allow either.
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(CASES)
-    }
-}
+const CASES: u32 = if cfg!(miri) { 1 } else { 500 };
 
 macro_rules! laws {
     ($($(#[$attribute:meta])* $name:ident($values:path);)*) => {
         proptest! {
-            #![proptest_config(config())]
+            #![proptest_config(config(CASES))]
             $(#[test]
             fn $name(message in $values(), place in any::<usize>(), change in 1u8..) {
                 check_value(&message, place, change);
@@ -69,7 +62,7 @@ fn messages_without_content_have_none() {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(CASES))]
 
     #[test]
     fn what_is_shown_of_a_hello_is_what_its_bytes_say(hello in values::client_hello(), place in 4usize.., change in any::<u8>()) {
