@@ -234,7 +234,7 @@ fn the_curve_of_the_servers_key_must_be_among_the_clients_groups() {
         &[NamedGroup::X25519][..],
         &[NamedGroup::X25519, NamedGroup::SECP384R1],
     ] {
-        let error = with_groups(groups).err().expect("the curve was not offered");
+        let error = with_groups(groups).expect_err("the curve was not offered");
         assert!(
             matches!(
                 error.kind(),
