@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Write as _};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, Interest};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// What was said with a name and fields: a span or an event. Fields are as they print.
 #[derive(Clone, Debug)]
@@ -73,6 +73,7 @@ impl Ear {
     /// Listens to this thread until the guard is dropped.
     #[must_use]
     pub fn listen(&self) -> DefaultGuard {
+        Undecided::stay();
         tracing::subscriber::set_default(self.clone())
     }
 
@@ -151,6 +152,47 @@ fn said(metadata: &Metadata<'_>, parent: Option<usize>) -> Said {
 
 fn index(id: &Id) -> usize {
     usize::try_from(id.into_u64()).unwrap() - 1
+}
+
+/// Keeps `tracing` from deciding once and for all who is interested in a span or event. Where there is one subscriber only,
+/// it asks that of the thread that comes by first, and a thread to which nobody listens would say never, for all of them.
+struct Undecided;
+
+impl Undecided {
+    /// From here on there is more than one, and nobody ever says never. Nothing was decided before: it is not asked until
+    /// somebody wants to hear anything at all, which these two do not.
+    fn stay() {
+        static TWO: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        TWO.get_or_init(|| [Self, Self].map(Dispatch::new));
+    }
+}
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 impl Subscriber for Ear {

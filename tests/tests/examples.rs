@@ -34,8 +34,9 @@ fn each_example_is_run_by_a_test() {
     }
     assert!(examples.len() >= 7, "{examples:?}");
     for file in examples {
-        let named = format!("example({:?})", file.file_stem().unwrap());
-        assert!(tests.iter().any(|(_, text)| text.contains(&named)), "no {named}");
+        let name = format!("{:?}", file.file_stem().unwrap());
+        let is_run = tests.iter().any(|(_, text)| text.contains(&name));
+        assert!(is_run, "{name} is run by no test");
     }
 }
 

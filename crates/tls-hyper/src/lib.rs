@@ -54,8 +54,8 @@
 //!
 //! # Features
 //!
-//! - `axum`: [`AxumListener`] for `axum::serve`, and [`TlsConnectInfo`] as an extractor.
-//! - `tonic`: [`incoming`] for tonic's `serve_with_incoming`.
+//! - `axum`: `AxumListener` for `axum::serve`, and [`TlsConnectInfo`] as an extractor.
+//! - `tonic`: `incoming` for tonic's `serve_with_incoming`.
 //! - `native-roots`: `RootStore::native`, the platform's trusted roots.
 
 #[cfg(feature = "axum")]

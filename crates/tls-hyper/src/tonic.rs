@@ -40,6 +40,16 @@ pub fn incoming<L: Listen>(listener: TlsListener<L>) -> Incoming<L> {
 }
 
 /// See [`incoming`].
+///
+/// ```
+/// use tls_hyper::{Incoming, TlsListener, incoming};
+/// use tokio::net::TcpListener;
+///
+/// /// What `serve_with_incoming` takes.
+/// fn streams(listener: TlsListener<TcpListener>) -> Incoming<TcpListener> {
+///     incoming(listener)
+/// }
+/// ```
 pub struct Incoming<L: Listen>(TlsListener<L>);
 
 impl<L: Listen> Stream for Incoming<L> {

@@ -452,7 +452,8 @@ impl Drop for StreamWatch {
 mod tests {
     use tracing::level_filters::LevelFilter;
     use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
+    use tracing::subscriber::Interest;
+    use tracing::{Dispatch, Event, Metadata, Subscriber};
 
     use super::*;
 
@@ -460,6 +461,9 @@ mod tests {
     struct Wants(LevelFilter);
 
     impl Subscriber for Wants {
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+            Interest::sometimes()
+        }
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
             *metadata.level() <= self.0
         }
@@ -484,6 +488,9 @@ mod tests {
 
     #[test]
     fn where_nobody_wants_to_know_nothing_is_made() {
+        // With one subscriber only, `tracing` would decide for all threads by what the first of them says, which may be
+        // another test.
+        let _another = Dispatch::new(Wants(LevelFilter::OFF));
         let context = ConnectionContext::new();
         let is_made = |observer| {
             HandshakeWatch::start(Side::Server, None, &context, observer, Instant::now()).is_some()

@@ -56,6 +56,8 @@ impl Recording {
         // Bytes of the event that are still to come.
         let mut missing = 0;
         for (number, line) in (1..).zip(text.lines()) {
+            // `lines` takes away one, and none at the end of the file.
+            let line = line.trim_end_matches('\r');
             let wrong = |what: &str| format!("line {number}: {what}: {line}");
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -240,6 +242,19 @@ mod tests {
         };
         assert_eq!(Recording::parse(&recording.render()), Ok(recording.clone()));
         assert!(!recording.summary().contains("7c 7c"));
+    }
+
+    #[test]
+    fn carriage_returns_at_the_end_of_a_line_are_not_read() {
+        let values = |text: &str| {
+            let recording = Recording::parse(text).unwrap();
+            recording
+                .header
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(values("name: a\r\npeer: b\r\r\ndate: c\r"), ["a", "b", "c"]);
     }
 
     #[test]

@@ -408,7 +408,8 @@ fn a_secret_would_be_found_in_any_form() {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let told = |tell: &dyn Fn()| {
         let ear = Ear::default();
-        tracing::subscriber::with_default(ear.clone(), tell);
+        let _listening = ear.listen();
+        tell();
         secrets.found_in(&ear.text()).into_iter().collect::<Vec<_>>()
     };
     assert_eq!(told(&|| tracing::trace!(?secret)), ["it"]);

@@ -5,14 +5,16 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tls_tokio::tls_core::KeyLog;
 use tls_transcript::{Event, Recording, Secret, What};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::{RecordArguments, Recorded};
 use crate::console;
@@ -21,6 +23,9 @@ use crate::{connect, serve};
 
 /// Bytes that are relayed at a time: more than a record has.
 const PIECE: usize = 32 * 1024;
+
+/// How long the other side may go on once ours has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The secrets of all connections of this process, where somebody wants them.
 #[derive(Debug, Default)]
@@ -64,9 +69,9 @@ pub(super) async fn run(arguments: RecordArguments) -> Result<(), Failure> {
             arguments.name.get_or_insert(host);
             arguments.target.host = address.ip().to_string();
             arguments.target.port = address.port();
-            let relay = tokio::spawn(relay(listener, upstream, Arc::clone(&connections)));
+            let relay = Relay::start(listener, upstream, &connections);
             let result = Box::pin(connect::run(arguments)).await;
-            relay.abort();
+            relay.finish().await;
             ("client-recorded", result)
         }
         Recorded::Serve(mut arguments) => {
@@ -77,9 +82,9 @@ pub(super) async fn run(arguments: RecordArguments) -> Result<(), Failure> {
             arguments.listen = behind.to_string();
             console::say(format_args!("recording on {address}, in front of {behind}"));
             let upstream = (behind.ip().to_string(), behind.port());
-            let relay = tokio::spawn(relay(listener, upstream, Arc::clone(&connections)));
+            let relay = Relay::start(listener, upstream, &connections);
             let result = Box::pin(serve::run(arguments)).await;
-            relay.abort();
+            relay.finish().await;
             ("server-recorded", result)
         }
     };
@@ -132,10 +137,44 @@ async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     Ok((listener, address))
 }
 
-/// Takes clients to the server until it is aborted.
-async fn relay(listener: TcpListener, upstream: (String, u16), connections: Connections) {
+/// A relay that runs.
+struct Relay {
+    task: JoinHandle<()>,
+    finish: oneshot::Sender<()>,
+}
+
+impl Relay {
+    fn start(listener: TcpListener, upstream: (String, u16), connections: &Connections) -> Self {
+        let (finish, finished) = oneshot::channel();
+        let task = tokio::spawn(relay(listener, upstream, Arc::clone(connections), finished));
+        Self { task, finish }
+    }
+
+    /// Passes on what our side said last, and what the other says to that, within a limit.
+    async fn finish(mut self) {
+        let _ = self.finish.send(());
+        if timeout(LAST_WORDS, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Takes clients to the server until it is told to finish, and then those to their end that it has.
+async fn relay(
+    listener: TcpListener,
+    upstream: (String, u16),
+    connections: Connections,
+    mut finished: oneshot::Receiver<()>,
+) {
     let mut running = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
+    loop {
+        let client = tokio::select! {
+            _ = &mut finished => break,
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) => client,
+                Err(_) => break,
+            },
+        };
         let (upstream, connections) = (upstream.clone(), Arc::clone(&connections));
         running.spawn(async move {
             match TcpStream::connect((upstream.0.as_str(), upstream.1)).await {
@@ -147,6 +186,7 @@ async fn relay(listener: TcpListener, upstream: (String, u16), connections: Conn
             }
         });
     }
+    while running.join_next().await.is_some() {}
 }
 
 /// Passes a connection on, both ways.

@@ -25,6 +25,21 @@ const HTTP_2: &[u8] = b"h2";
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 10 s |
 /// | [`eof_policy`](Self::eof_policy) | close_notify is required |
+///
+/// ```
+/// use std::time::Duration;
+/// use tls_hyper::{BuildError, ClientConfig, HttpsConnector, HttpsConnectorBuilder, ServerName};
+///
+/// /// For a service that is reached by address, and whose certificate is for a name.
+/// fn connector(config: ClientConfig, name: ServerName<'static>) -> Result<HttpsConnector, BuildError> {
+///     HttpsConnectorBuilder::new()
+///         .with_tls_config(config)
+///         .with_server_name(name)
+///         .enable_http2()
+///         .connect_timeout(Some(Duration::from_secs(2)))
+///         .build()
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct HttpsConnectorBuilder {
@@ -158,6 +173,13 @@ impl HttpsConnectorBuilder {
 }
 
 /// Why there is no connector.
+///
+/// ```
+/// use tls_hyper::{BuildError, HttpsConnector};
+///
+/// let built = HttpsConnector::builder().https_or_http().build();
+/// assert!(matches!(built, Err(BuildError::NoTlsConfig)));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {

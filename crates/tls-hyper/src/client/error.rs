@@ -7,6 +7,18 @@ use std::error::Error;
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why there is no connection. A client of hyper-util has it as the source of its error.
+///
+/// ```
+/// use std::error::Error;
+/// use hyper_util::client::legacy;
+/// use tls_hyper::ConnectError;
+///
+/// /// Whether another address, or another time, may do better.
+/// fn is_worth_another_try(error: &legacy::Error) -> bool {
+///     let cause = error.source().and_then(|source| source.downcast_ref());
+///     matches!(cause, Some(ConnectError::Transport(_) | ConnectError::Timeout(_)))
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {

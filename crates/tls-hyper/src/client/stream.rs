@@ -14,6 +14,17 @@ use tls_tokio::{TlsInfo, TlsStream};
 ///
 /// `T` is what the connector below gives, a `TokioIo<TcpStream>` mostly. Reads and writes go straight through, vectored
 /// writes too.
+///
+/// ```
+/// use tls_hyper::MaybeHttpsStream;
+///
+/// fn describe<T>(stream: &MaybeHttpsStream<T>) -> String {
+///     match stream.tls_info() {
+///         Some(info) => format!("{} {}", info.version(), info.cipher_suite()),
+///         None => "in the clear".to_owned(),
+///     }
+/// }
+/// ```
 #[non_exhaustive]
 pub enum MaybeHttpsStream<T> {
     /// In the clear.

@@ -81,6 +81,24 @@ where
 ///
 /// Awaited, it ends when the listener was drained and all its connections are over. It is not cancel safe: dropped, it
 /// closes the socket, and connections go on by themselves.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::Router;
+/// use hyper_util::rt::TokioTimer;
+/// use tls_hyper::{TlsListener, serve};
+/// use tokio::net::TcpListener;
+///
+/// async fn run(listener: TlsListener<TcpListener>, app: Router) {
+///     let server = serve(listener, app)
+///         .http1(|http1| drop(http1.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(5))))
+///         .http2(|http2| drop(http2.max_concurrent_streams(100)));
+///     // For whoever ends it, or asks how many are connected.
+///     let handle = server.handle();
+///     server.await;
+///     println!("{}", handle.counts());
+/// }
+/// ```
 #[must_use = "nothing is served until this is awaited"]
 pub struct Serve<L: Listen, S> {
     listener: TlsListener<L>,

@@ -23,6 +23,22 @@ const LINGER: Duration = Duration::from_secs(2);
 /// it gets an error of kind [`io::ErrorKind::ConnectionAborted`].
 ///
 /// If it was shut down and is dropped before the client has closed, a task waits for that, 2 seconds at most.
+///
+/// ```
+/// use tls_hyper::{ServedStream, TlsListener};
+/// use tokio::io::AsyncWriteExt;
+/// use tokio::net::TcpListener;
+///
+/// async fn greet(mut listener: TlsListener<TcpListener>) {
+///     while let Some(accepted) = listener.accept().await {
+///         let mut stream = ServedStream::new(accepted);
+///         tokio::spawn(async move {
+///             stream.write_all(b"hello\n").await?;
+///             stream.shutdown().await
+///         });
+///     }
+/// }
+/// ```
 pub struct ServedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A = std::net::SocketAddr> {
     /// `None` once it lingers.
     open: Option<(TlsStream<IO>, StreamGuard)>,
