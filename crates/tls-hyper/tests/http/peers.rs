@@ -176,6 +176,8 @@ async fn go_answers_ten_thousand_requests_and_resumes() {
     let (source, program) = (directory.path().join("main.go"), directory.path().join("server"));
     std::fs::write(&source, GO).unwrap();
     let built = tokio::process::Command::new("go")
+        .env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"))
+        .env("GOTOOLCHAIN", "local")
         .args([Path::new("build"), Path::new("-o"), &program, &source])
         .output()
         .await
@@ -328,11 +330,24 @@ impl Load {
 
 /// Runs it to the end.
 pub(crate) async fn h2load(arguments: &[&str]) -> Load {
-    load(Process::spawn("h2load", arguments).finish().await)
+    finish(Process::spawn("h2load", arguments)).await
+}
+
+/// Waits until it has ended, as long as it gets on.
+pub(crate) async fn finish(h2load: Process) -> Load {
+    for percent in [20, 40, 60, 80] {
+        let progress = format!("progress: {percent}% done");
+        let is_there = |process: &Process| {
+            let text = process.text();
+            text.contains(&progress) || text.contains("finished in")
+        };
+        h2load.wait_until("gets on", is_there).await;
+    }
+    load(h2load.finish().await)
 }
 
 /// Reads what it said.
-pub(crate) fn load(done: Finished) -> Load {
+fn load(done: Finished) -> Load {
     assert!(done.status.success(), "{}", done.text());
     let text = done.text();
     let line = text

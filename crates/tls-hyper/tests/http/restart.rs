@@ -11,7 +11,7 @@ use tls_hyper::{ClientConfig, HttpsConnector, RootStore};
 use tls_tests::process::{Process, require_or_skip};
 
 use crate::examples::{Files, signal};
-use crate::peers::{Load, load};
+use crate::peers::{Load, finish};
 use crate::pool::{pooled, storm};
 use crate::support::{PATIENCE, World, get};
 
@@ -124,7 +124,7 @@ async fn restart_under_h2load(line: &Line, requests: u32, arguments: &[&str]) ->
     let (finished, is_whole) = *drained.last().unwrap();
     assert!(finished > 0, "it was not under load: {}", line.first.text());
     assert!(is_whole, "{}", line.first.text());
-    load(h2load.finish().await)
+    finish(h2load).await
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn whoever_is_asked_while_draining_answers_all_that_it_has_begun() {
         h2load.wait_for("progress: 10% done").await;
         let drained = server.stop(PATIENCE).drained().await;
         assert_eq!((drained.finished, drained.forced, drained.left), (10, 0, 0));
-        let load = load(h2load.finish().await);
+        let load = finish(h2load).await;
         assert_eq!(load.succeeded, handled.load(Relaxed), "{}", load.text);
         assert!((4_000..40_000).contains(&load.succeeded), "{}", load.text);
     }
