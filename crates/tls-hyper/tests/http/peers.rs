@@ -15,7 +15,7 @@ use tls_tests::process::{Finished, Process, find_or_skip, require_or_skip};
 use tls_tests::versions::{Only as _, VERSIONS};
 use tokio::time::timeout;
 
-use crate::pool::{Seen, storm};
+use crate::pool::{MOST_OF_HTTP_1, Seen, storm};
 use crate::support::{HttpsClient, PATIENCE, World, client, get, tcp};
 
 /// A client that offers one version of HTTP, and remembers sessions.
@@ -109,9 +109,10 @@ async fn nginx_answers_ten_thousand_requests() {
     let Some(nginx) = Nginx::start(&world, 100_000).await else {
         return;
     };
-    for (http, requests, at_once, connections) in
-        [(Version::HTTP_2, 6000, 40, 1), (Version::HTTP_11, 4000, 8, 16)]
-    {
+    for (http, requests, at_once, connections) in [
+        (Version::HTTP_2, 6000, 40, 1),
+        (Version::HTTP_11, 4000, 8, MOST_OF_HTTP_1),
+    ] {
         let client = remembering(&world, ProtocolVersion::TLS13, http);
         get(&client, nginx.uri()).await;
         let seen = storm(&client, nginx.uri(), requests, at_once, http, "nginx TLSv1.3").await;
@@ -136,7 +137,9 @@ async fn nginx_is_resumed_whenever_it_ends_a_connection() {
         let Seen {
             connections, resumed, ..
         } = storm(&client, nginx.uri(), 500, 1, Version::HTTP_11, "nginx TLSv1.").await;
-        assert_eq!((connections.len(), resumed.len()), (25, 24), "{version}");
+        let (connections, resumed) = (connections.len(), resumed.len());
+        assert!((25..=MOST_OF_HTTP_1).contains(&connections), "{connections}");
+        assert_eq!(resumed, connections - 1, "{version}");
     }
     nginx.process.kill().await;
 }
@@ -192,9 +195,10 @@ async fn go_answers_ten_thousand_requests_and_resumes() {
     let port = said.split_once("port ").unwrap().1.split_once('.').unwrap().0;
     let uri: hyper::Uri = format!("https://localhost:{port}/").parse().unwrap();
 
-    for (http, requests, at_once, connections) in
-        [(Version::HTTP_2, 6000, 40, 1), (Version::HTTP_11, 4000, 8, 16)]
-    {
+    for (http, requests, at_once, connections) in [
+        (Version::HTTP_2, 6000, 40, 1),
+        (Version::HTTP_11, 4000, 8, MOST_OF_HTTP_1),
+    ] {
         let client = remembering(&world, ProtocolVersion::TLS13, http);
         get(&client, uri.clone()).await;
         let seen = storm(&client, uri.clone(), requests, at_once, http, "go 304").await;
