@@ -102,6 +102,24 @@ fn the_crates_know_each_other_by_the_version_they_have() {
     assert!(seen >= 5, "{seen}");
 }
 
+/// Who depends on a crate is packaged after it, and so cannot be what its package tests itself with.
+#[test]
+fn no_crate_is_packaged_before_itself() {
+    let shipped = shipped();
+    let depends = |package: &Value, on: &Value, kind: Value| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        dependencies
+            .iter()
+            .any(|other| other["name"] == on["name"] && other["kind"] == kind && other["req"] != "*")
+    };
+    for (one, _) in &shipped {
+        for (other, _) in &shipped {
+            let circle = depends(one, other, "dev".into()) && depends(other, one, Value::Null);
+            assert!(!circle, "{} and {}", one["name"], other["name"]);
+        }
+    }
+}
+
 #[test]
 fn no_dependency_that_is_locked_needs_a_newer_compiler_than_we_say() {
     let (first, _) = shipped()[0];
