@@ -1,15 +1,18 @@
 //! `--root`: the files of a directory, over HTTP/1.1 and HTTP/2.
 
 use core::convert::Infallible;
-use core::future::pending;
+use core::future::{pending, poll_fn};
+use core::pin::Pin;
+use core::time::Duration;
 use std::path::{Path, PathBuf};
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use tls_hyper::TlsConnectInfo;
 use tls_tokio::{HandshakeFailure, PlainHttpAnswer, TlsListener};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tower_http::services::ServeDir;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 use tower_service::Service as _;
@@ -18,6 +21,10 @@ use super::accept::{Server, drain};
 use super::stop::StopSignal;
 use crate::console;
 use crate::failure::Failure;
+
+/// So much of what a client sends with a request is read before the answer, for so long.
+const BODY_LIMIT: usize = 1 << 20;
+const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// The files that are served.
 #[derive(Clone, Debug)]
@@ -84,13 +91,28 @@ impl Files {
             request.uri().path(),
             request.version()
         );
+        let (head, mut body) = request.into_parts();
+        // Nobody wants it, but an answer that overtakes it confuses clients: curl 7.88 takes the RST_STREAM that follows
+        // for an error (RFC 9113 section 8.1 says that it is none).
+        let _ = timeout(BODY_TIME, read_out(&mut body)).await;
         // It is always ready.
-        let response = self.directory.call(request).await?;
+        let response = self.directory.call(Request::from_parts(head, body)).await?;
         if let Some(client) = client {
             let status = response.status().as_u16();
             let version = client.tls.version();
             console::say(format_args!("{} {what} {status}, {version}", client.address));
         }
         Ok(response)
+    }
+}
+
+/// Reads to the end, or up to the limit.
+async fn read_out(body: &mut Incoming) {
+    let mut left = BODY_LIMIT;
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+        if left == 0 {
+            return;
+        }
     }
 }
