@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use tls_tests::process::{LIMIT, Process, require_or_skip};
+use tls_tests::openssl::curl;
+use tls_tests::process::{LIMIT, require_or_skip};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -181,9 +182,7 @@ async fn curl_gets_the_metrics_and_other_requests_an_answer() {
     stream.read_exact(&mut [0; 4]).await.unwrap();
     if require_or_skip("curl") {
         let url = format!("http://{address}/metrics");
-        let got = Process::spawn("curl", ["--silent", "--show-error", "--fail", &url])
-            .finish()
-            .await;
+        let got = curl(&["--fail", &url]).finish().await;
         assert!(got.status.success(), "{}", got.text());
         let numbers = numbers(str::from_utf8(&got.stdout).unwrap());
         assert_eq!(numbers[r#"tls_streams_open{side="server"}"#], 1.0);
