@@ -22,19 +22,20 @@ use crate::server::{ServedStream, TlsConnectInfo};
 /// # use tonic::service::Routes;
 /// # async fn example(listener: TlsListener<tokio::net::TcpListener>, routes: Routes)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// let handle = listener.handle();
 /// tonic::transport::Server::builder()
 ///     .add_routes(routes)
-///     .serve_with_incoming_shutdown(tls_hyper::incoming(listener), async move {
-///         handle.draining().cancelled().await
-///     })
+///     .serve_with_incoming_shutdown(tls_hyper::incoming(listener), core::future::pending())
 ///     .await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// The listener's handle drains: give its token to tonic as above, which then sends GOAWAY and ends when all connections
-/// have. At the deadline, reading and writing what is left fails.
+/// The listener's [handle](TlsListener::handle) drains. Then these streams end when nobody is left to accept, upon which
+/// tonic sends GOAWAY and ends when all connections have. At the deadline, reading and writing what is left fails.
+///
+/// Give tonic a signal that never comes, as above. With one that comes earlier, such as
+/// [`ListenerHandle::draining`](crate::ListenerHandle::draining), it drops the listener, and with it handshakes under way;
+/// with none at all (`serve_with_incoming`) it sends no GOAWAY and waits for no connection.
 pub fn incoming<L: Listen>(listener: TlsListener<L>) -> Incoming<L> {
     Incoming(listener)
 }

@@ -97,11 +97,11 @@ async fn axums_own_server_has_it_as_connect_info_and_drains_with_the_listener() 
     let address = tcp_listener.local_addr().unwrap();
     let listener = TlsListener::new(tcp_listener, TlsAcceptor::new(config));
     let handle = listener.handle();
-    let draining = handle.draining();
     let listener = AxumListener::new(listener);
+    let drained = listener.drained();
     assert_eq!(axum::serve::Listener::local_addr(&listener).unwrap(), address);
     let app = who().into_make_service_with_connect_info::<TlsConnectInfo>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(draining.cancelled_owned());
+    let serving = axum::serve(listener, app).with_graceful_shutdown(drained.cancelled_owned());
     let serving = tokio::spawn(serving.into_future());
     for (version, alpn) in [(Version::HTTP_2, "h2"), (Version::HTTP_11, "http/1.1")] {
         let client = known_as(&world, Some("alice.example"), version);

@@ -13,6 +13,7 @@ mod draining;
 mod examples;
 mod http2_rules;
 mod identities;
+mod late;
 mod peers;
 mod pool;
 mod restart;

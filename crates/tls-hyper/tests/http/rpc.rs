@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, World, certified};
 
 #[path = "../../examples/tonic_mtls.rs"]
 #[allow(dead_code, reason = "its main function is not ours to call")]
-mod tonic_mtls;
+pub(crate) mod tonic_mtls;
 
 use tonic_mtls::Client;
 
