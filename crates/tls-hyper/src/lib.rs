@@ -45,7 +45,9 @@
 //! | key exchange of 224 bits or more | secp256r1 is the smallest group |
 //! | the server's name is sent | a connector does so, where it is a name and no address; a server says so in an event where a client did not, and serves it |
 //! | HTTP/2 is spoken if ALPN says so, and only then (section 3.2) | both sides; [`ConnectError::Protocol`] where a client wants nothing else |
-//! | no early data, no certificates after the handshake (section 9.2.3) | neither is used here |
+//! | a server asks for no certificate after the handshake (section 9.2.3) | there is no authentication after the handshake |
+//!
+//! Early data is allowed to HTTP (RFC 8470), but neither the connector nor the servers here use it.
 //!
 //! # Copies
 //!
