@@ -44,7 +44,7 @@
 //! | suites of TLS 1.2 that are not on the list of Appendix A | every suite is ECDHE with an AEAD: none of them is on it |
 //! | key exchange of 224 bits or more | secp256r1 is the smallest group |
 //! | the server's name is sent | a connector does so, where it is a name and no address; a server says so in an event where a client did not, and serves it |
-//! | HTTP/2 is spoken if ALPN says so, and only then (section 3.2) | both sides; [`ConnectError::Protocol`] where a client wants nothing else |
+//! | HTTP/2 is spoken if ALPN says so, and only then (section 3.2) | the connector, with [`ConnectError::Protocol`] where it wants nothing else; [`serve`]; tonic by `incoming`. `axum::serve` looks at the first bytes instead |
 //! | a server asks for no certificate after the handshake (section 9.2.3) | there is no authentication after the handshake |
 //!
 //! Early data is allowed to HTTP (RFC 8470), but neither the connector nor the servers here use it.

@@ -1,4 +1,4 @@
-//! Clients whose handshake is under way when a drain begins, at the servers of axum and of tonic.
+//! Clients whose handshake is under way when a drain begins, at the servers of axum and of tonic; and who is refused there.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,12 +6,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use axum::serve::Listener as _;
-use tls_hyper::{AxumListener, TlsAcceptor, TlsListener};
+use tls_hyper::tls_tokio::TlsConnector;
+use tls_hyper::{AxumListener, ServerName, TlsAcceptor, TlsListener};
 use tls_tests::pki::{KeyType, Leaf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
+use tonic::service::Routes;
+use tonic::transport::Server;
 
 use crate::rpc::tonic_mtls::{self, Client};
 use crate::support::{PATIENCE, World, certified, client, read, request, tcp};
@@ -182,4 +185,32 @@ async fn tonic_serves_those_whose_handshake_is_under_way_when_a_drain_begins() {
         assert_eq!(answer.len(), "Hello, alice.example: ".len() + WORDS);
     }
     timeout(PATIENCE, serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn tonic_gets_no_stream_without_http_2_by_alpn() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let world = World::new();
+    let tcp_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp_listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::new(world.server_config().build().unwrap());
+    let incoming = tls_hyper::incoming(TlsListener::new(tcp_listener, acceptor));
+    let server = Server::builder().add_routes(Routes::default());
+    tokio::spawn(server.serve_with_incoming_shutdown(incoming, std::future::pending()));
+    for (alpn, is_served) in [(None, false), (Some("http/1.1"), false), (Some("h2"), true)] {
+        let config = world.client_config().alpn(alpn).build().unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::new(config).connect(name, tcp).await.unwrap();
+        stream.write_all(PREFACE).await.unwrap();
+        stream.flush().await.unwrap();
+        // Either the server's SETTINGS, which are type 4 of frames, or a close_notify.
+        let mut header = Vec::new();
+        let mut first = stream.take(9);
+        timeout(PATIENCE, first.read_to_end(&mut header))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(header.get(3), is_served.then_some(&4), "{alpn:?}");
+    }
 }
