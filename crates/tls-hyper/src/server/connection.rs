@@ -16,13 +16,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::Activity;
 use super::request::OnConnection;
-use super::stream::ServedStream;
+use super::stream::{DEFAULT_WRITE_TIMEOUT, ServedStream};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// When a drain begins, a connection of HTTP/1 without a request gets this long to send one: it may be on its way.
+/// When a drain begins, a connection of HTTP/1 without a request gets this long to send one: it may be on its way. So does
+/// one whose response had begun by then, when that is at its end: it was not told that there will be no other.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// How long a client that has negotiated HTTP/2 may take to begin it.
+const PREFACE: Duration = Duration::from_secs(30);
+
+/// Bytes with which a client begins HTTP/2 (RFC 9113 section 3.4). From there on hyper looks after silent clients.
+const PREFACE_LEN: usize = 24;
 
 /// How long a client of HTTP/2 may be silent until it is asked whether it is there, and then until it has answered.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -32,6 +40,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(super) struct Protocols {
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<TokioExecutor>,
+    pub(super) write_timeout: Option<Duration>,
 }
 
 impl Default for Protocols {
@@ -40,7 +49,11 @@ impl Default for Protocols {
         http1.timer(TokioTimer::new());
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE);
-        Self { http1, http2 }
+        Self {
+            http1,
+            http2,
+            write_timeout: Some(DEFAULT_WRITE_TIMEOUT),
+        }
     }
 }
 
@@ -66,14 +79,19 @@ pub(super) async fn run<IO, A, S, B>(
 {
     let draining = accepted.guard.draining().child_token();
     let forced = accepted.guard.forced().child_token();
-    let stream = ServedStream::new(accepted);
+    let mut stream = ServedStream::new(accepted);
+    stream.set_write_timeout(protocols.write_timeout);
     let client = stream.client().clone();
     // RFC 9113 section 3.2: over TLS it is ALPN that says so, and nothing else.
     let is_http2 = client.alpn() == Some(b"h2");
+    if is_http2 {
+        stream.expect_soon(PREFACE_LEN, soon(draining.clone()));
+    }
+    let activity = Activity::new();
     let service = OnConnection {
         service,
         client: client.clone(),
-        draining: (!is_http2).then(|| draining.clone()),
+        ending: (!is_http2).then(|| (activity.clone(), draining.clone())),
     };
     let io = TokioIo::new(stream);
     let served = async {
@@ -83,10 +101,14 @@ pub(super) async fn run<IO, A, S, B>(
             }
             let connection = protocols.http2.serve_connection(io, service);
             // GOAWAY tells what is under way from what comes too late.
-            until_drained(connection, &draining, Duration::ZERO).await
+            until_drained(connection, draining.cancelled()).await
         } else {
             let connection = protocols.http1.serve_connection(io, service).with_upgrades();
-            until_drained(connection, &draining, LAST_REQUEST).await
+            let last_call = async {
+                draining.cancelled().await;
+                activity.idle_for(LAST_REQUEST).await;
+            };
+            until_drained(connection, last_call).await
         }
     };
     match forced.run_until_cancelled(Box::pin(served)).await {
@@ -98,19 +120,20 @@ pub(super) async fn run<IO, A, S, B>(
     }
 }
 
-/// Serves until the client closes. So long after a drain has begun it is asked to end once nothing is under way.
-async fn until_drained<C: Serving>(
-    connection: C,
-    draining: &CancellationToken,
-    grace: Duration,
-) -> hyper::Result<()> {
+/// When a client has had the time to begin: less if a drain begins.
+async fn soon(draining: CancellationToken) {
+    tokio::select! {
+        () = sleep(PREFACE) => {}
+        () = async {
+            draining.cancelled().await;
+            sleep(LAST_REQUEST).await;
+        } => {}
+    }
+}
+
+/// Serves until the client closes. After the last call it is asked to end once nothing is under way.
+async fn until_drained<C: Serving>(connection: C, last_call: impl Future<Output = ()>) -> hyper::Result<()> {
     let mut connection = pin!(connection);
-    let last_call = async {
-        draining.cancelled().await;
-        if !grace.is_zero() {
-            sleep(grace).await;
-        }
-    };
     tokio::select! {
         // A request that is here already is not idleness.
         biased;

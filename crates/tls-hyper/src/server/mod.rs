@@ -1,5 +1,6 @@
 //! The server's side: HTTP on a [`TlsListener`](tls_tokio::TlsListener), and an end that cuts nobody off.
 
+mod activity;
 mod connection;
 mod info;
 mod request;

@@ -12,14 +12,15 @@ use hyper::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, Responded, UnderWay};
 use super::info::TlsConnectInfo;
 
 /// The user's service on one connection.
 pub(super) struct OnConnection<S, A> {
     pub(super) service: S,
     pub(super) client: TlsConnectInfo<A>,
-    /// With HTTP/1: once this is cancelled, the response in hand is the last one.
-    pub(super) draining: Option<CancellationToken>,
+    /// With HTTP/1: what is under way; and once the token is cancelled, the response in hand is the last one.
+    pub(super) ending: Option<(Activity, CancellationToken)>,
 }
 
 impl<S, A, B> Service<Request<Incoming>> for OnConnection<S, A>
@@ -27,15 +28,20 @@ where
     S: Service<Request<Incoming>, Response = Response<B>>,
     A: Clone + Send + Sync + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Responded<B>>;
     type Error = S::Error;
     type Future = Responding<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.client.clone());
+        let (under_way, draining) = match &self.ending {
+            Some((activity, draining)) => (Some(activity.begin()), Some(draining.clone())),
+            None => (None, None),
+        };
         Responding {
             future: self.service.call(request),
-            draining: self.draining.clone(),
+            under_way,
+            draining,
         }
     }
 }
@@ -45,14 +51,15 @@ pin_project! {
     pub(super) struct Responding<F> {
         #[pin]
         future: F,
+        under_way: Option<UnderWay>,
         draining: Option<CancellationToken>,
     }
 }
 
 impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for Responding<F> {
-    type Output = F::Output;
+    type Output = Result<Response<Responded<B>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
         let is_last = this
@@ -65,6 +72,7 @@ impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for Responding<F> 
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        Poll::Ready(Ok(response))
+        let under_way = this.under_way.take();
+        Poll::Ready(Ok(response.map(|body| Responded { body, under_way })))
     }
 }

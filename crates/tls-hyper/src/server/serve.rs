@@ -44,14 +44,16 @@ use super::connection::{self, BoxError, Protocols};
 ///
 /// **Limits**, each to be set otherwise with [`Serve::http1`] and [`Serve::http2`]: a client of HTTP/1 has 30 seconds from
 /// one response to the end of the next request's head, idle time among it; one of HTTP/2 is asked after 30 silent seconds
-/// whether it is still there, and has 20 to say so. What the listener limits is in [`TlsListener`].
+/// whether it is still there, and has 20 to say so, and 30 for its first bytes. A client that takes nothing of what it is
+/// sent for 30 seconds is dropped ([`Serve::write_timeout`]). (One of HTTP/2 that answers, but opens no window for a
+/// response, keeps it waiting.) What the listener limits is in [`TlsListener`].
 ///
 /// **The end** begins with [`ListenerHandle::drain`], or with [`Serve::until`]. Who is connected by then is served, and no
 /// request that the server has begun is cut off:
 ///
 /// - A connection of HTTP/2 gets GOAWAY: requests that came are answered, the client takes others elsewhere.
 /// - One of HTTP/1 answers the request that is under way, or the next one if it comes within a second, with `Connection:
-///   close`.
+///   close`. A response that has begun already goes on to its end, and then a request may come for another second.
 /// - Then it is closed with close_notify, and waits up to 2 seconds for the client to close, so that no reset destroys
 ///   what the client has not read yet.
 /// - At the drain's deadline the rest is dropped. Upgraded connections (WebSockets) are left alone until then, when reading
@@ -119,6 +121,12 @@ impl<L: Listen, S> Serve<L, S> {
         self
     }
 
+    /// For how long a client may take nothing of what it is sent; `None` for ever. Default: 30 seconds.
+    pub const fn write_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.protocols.write_timeout = limit;
+        self
+    }
+
     /// What drains the server, and knows its numbers.
     #[must_use]
     pub fn handle(&self) -> ListenerHandle {
@@ -137,16 +145,21 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    /// Serves until the signal comes, then drains within this limit, and says how that went.
+    /// Serves until the signal comes, or somebody else drains the listener; then drains within this limit, and says how that
+    /// went.
     ///
     /// Not cancel safe, as [`Serve`].
     pub async fn until(self, signal: impl Future<Output = ()>, limit: Duration) -> Drained {
         let handle = self.handle();
         let ending = async {
-            signal.await;
+            let draining = handle.draining();
+            // Another handle may be the first; then this one waits for the same end.
+            tokio::select! {
+                () = signal => {}
+                () = draining.cancelled() => {}
+            }
             handle.drain(limit).await
         };
-        // Whoever is drained by another handle is drained all the same.
         let (drained, ()) = tokio::join!(ending, self.accept());
         drained
     }

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use tls_tokio::{Accepted, StreamGuard, TlsInfo, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::info::TlsConnectInfo;
@@ -18,9 +19,15 @@ use super::info::TlsConnectInfo;
 /// closed socket are answered with a reset, which destroys what the client has not read.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// For how long a client may take nothing of what it is sent, unless set otherwise.
+pub(super) const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// An accepted stream together with its [`StreamGuard`], for whoever takes a stream and serves it: hyper, axum, tonic, and
 /// what an upgrade leads to. It counts as open until it is dropped, and when the time of a drain is over, what waits for
 /// it gets an error of kind [`io::ErrorKind::ConnectionAborted`].
+///
+/// A write that waits 30 seconds for the client to take anything fails with an error of kind
+/// [`io::ErrorKind::TimedOut`]: [`Self::set_write_timeout`].
 ///
 /// If it was shut down and is dropped before the client has closed, a task waits for that, 2 seconds at most.
 ///
@@ -46,6 +53,9 @@ pub struct ServedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A =
     force: CancellationToken,
     reading: Cut,
     writing: Cut,
+    write_timeout: Option<Duration>,
+    stall: Stall,
+    opening: Option<Opening>,
     is_shut: bool,
     has_ended: bool,
 }
@@ -67,6 +77,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A> ServedStream<IO, A>
             open: Some((stream, guard)),
             reading: Cut::default(),
             writing: Cut::default(),
+            write_timeout: Some(DEFAULT_WRITE_TIMEOUT),
+            stall: Stall::default(),
+            opening: None,
             is_shut: false,
             has_ended: false,
         }
@@ -84,6 +97,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A> ServedStream<IO, A>
         &self.client
     }
 
+    /// For how long the client may take nothing of what it is sent; `None` for ever. Default: 30 seconds.
+    pub const fn set_write_timeout(&mut self, limit: Option<Duration>) {
+        self.write_timeout = limit;
+    }
+
+    /// Reading fails if the client has not sent so much by the time that this is ready.
+    pub(super) fn expect_soon(&mut self, bytes: usize, limit: impl Future<Output = ()> + Send + 'static) {
+        self.opening = Some(Opening {
+            missing: bytes,
+            limit: Box::pin(limit),
+        });
+    }
+
     fn poll_out<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -94,10 +120,49 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A> ServedStream<IO, A>
             None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         };
         match polled {
-            Poll::Pending => self.writing.poll(&self.force, cx),
-            ready => ready,
+            Poll::Pending => match self.writing.poll(&self.force, cx) {
+                Poll::Pending => self.stall.poll(self.write_timeout, cx),
+                cut => cut,
+            },
+            ready => {
+                self.stall.is_on = false;
+                ready
+            }
         }
     }
+}
+
+/// The time since which nothing could be written.
+#[derive(Default)]
+struct Stall {
+    timer: Option<Pin<Box<Sleep>>>,
+    is_on: bool,
+}
+
+impl Stall {
+    /// An error once it has been so long; asked only by what has to wait.
+    fn poll<T>(&mut self, limit: Option<Duration>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some(limit) = limit else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if !self.is_on {
+            self.is_on = true;
+            timer.as_mut().set(sleep(limit));
+        }
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(timed_out("the client takes nothing")))
+    }
+}
+
+/// What a client has to send first, and until when.
+struct Opening {
+    missing: usize,
+    limit: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+fn timed_out(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 /// The end by force, as one of the two directions waits for it.
@@ -128,8 +193,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A: Unpin> AsyncRead fo
             None => Poll::Ready(Ok(())),
         };
         match polled {
-            Poll::Pending => this.reading.poll(&this.force, cx),
+            Poll::Pending => {
+                if let Some(opening) = &mut this.opening
+                    && opening.limit.as_mut().poll(cx).is_ready()
+                {
+                    return Poll::Ready(Err(timed_out("the client does not begin")));
+                }
+                this.reading.poll(&this.force, cx)
+            }
             Poll::Ready(read) => {
+                let count = before.saturating_sub(buf.remaining());
+                this.opening.take_if(|opening| {
+                    opening.missing = opening.missing.saturating_sub(count);
+                    opening.missing == 0
+                });
                 this.has_ended |= read.is_err() || before > 0 && buf.remaining() == before;
                 Poll::Ready(read)
             }
@@ -189,5 +266,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, A: fmt::Debug> fmt::De
         f.debug_struct("ServedStream")
             .field("client", &self.client)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_an_error_after_its_time_and_progress_begins_it_anew() {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let mut cx = Context::from_waker(core::task::Waker::noop());
+        let mut stall = Stall::default();
+        for _ in 0..3 {
+            assert!(stall.poll::<()>(Some(LIMIT), &mut cx).is_pending());
+            advance(LIMIT - Duration::from_secs(1)).await;
+            assert!(stall.poll::<()>(Some(LIMIT), &mut cx).is_pending());
+            stall.is_on = false;
+        }
+        assert!(stall.poll::<()>(Some(LIMIT), &mut cx).is_pending());
+        advance(LIMIT).await;
+        let Poll::Ready(Err(error)) = stall.poll::<()>(Some(LIMIT), &mut cx) else {
+            panic!("it stalls for ever");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(stall.poll::<()>(None, &mut cx).is_pending());
     }
 }

@@ -11,6 +11,7 @@ use axum::extract::Request as AxumRequest;
 use axum::response::{IntoResponse as _, Response as AxumResponse};
 use axum::routing::{get as route, post};
 use http_body_util::BodyExt as _;
+use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tls_hyper::tls_tokio::{TlsConnector, TlsStream};
@@ -328,7 +329,7 @@ async fn until_ends_with_its_signal_and_a_response_that_streams_ends_whole() {
     let service = service_fn(move |_: hyper::Request<hyper::body::Incoming>| {
         let leave = Arc::clone(&leave);
         async move {
-            let (mut sender, body) = http_body_util::channel::Channel::<axum::body::Bytes>::new(1);
+            let (mut sender, body) = http_body_util::channel::Channel::<Bytes>::new(1);
             tokio::spawn(async move {
                 sender.send_data("one ".into()).await.unwrap();
                 sender.send_data("two ".into()).await.unwrap();
@@ -372,4 +373,68 @@ async fn until_ends_with_its_signal_and_a_response_that_streams_ends_whole() {
     assert_eq!(read(response).await.unwrap().1, "one two three");
     let drained = timeout(PATIENCE, ending).await.unwrap().unwrap();
     assert_eq!((drained.forced, drained.left), (0, 0), "{drained:?}");
+}
+
+#[tokio::test]
+async fn until_ends_also_if_another_handle_drains() {
+    let world = World::new();
+    let tcp_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let acceptor = TlsAcceptor::new(world.server_config().build().unwrap());
+    let serving = tls_hyper::serve(TlsListener::new(tcp_listener, acceptor), Work::new().app());
+    let handle = serving.handle();
+    let ended = tokio::spawn(serving.until(std::future::pending(), LIMIT));
+    assert_eq!(handle.drain(LIMIT).await.forced, 0);
+    assert_eq!(timeout(PATIENCE, ended).await.unwrap().unwrap().forced, 0);
+}
+
+#[tokio::test]
+async fn behind_a_response_of_http_1_that_began_before_the_drain_there_may_be_another() {
+    let world = World::new();
+    let go_on = Arc::new(Notify::new());
+    let leave = Arc::clone(&go_on);
+    let streamed = async move || {
+        let (mut body, response) = http_body_util::channel::Channel::<Bytes, Infallible>::new(1);
+        tokio::spawn(async move {
+            body.send_data("one".into()).await.unwrap();
+            leave.notified().await;
+            body.send_data("two".into()).await.unwrap();
+        });
+        AxumResponse::new(Body::new(response))
+    };
+    let app = Router::new()
+        .route("/streamed", route(streamed))
+        .route("/", route(|| async { "hello" }));
+    let server = world.serve(app).await;
+    let mut raw = Raw::connect(&world, server.address).await;
+    raw.ask("/streamed").await;
+    let mut text = String::new();
+    while !text.ends_with("one\r\n") {
+        assert_ne!(
+            timeout(PATIENCE, raw.0.read_line(&mut text))
+                .await
+                .unwrap()
+                .unwrap(),
+            0
+        );
+    }
+    assert!(!text.to_ascii_lowercase().contains("connection: close"), "{text}");
+    let draining = server.handle.draining();
+    let ending = server.stop(LIMIT);
+    draining.cancelled().await;
+    // Longer than an idle connection gets.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    raw.ask("/").await;
+    go_on.notify_one();
+    timeout(PATIENCE, raw.0.read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
+    let (_, second) = text.split_once("two\r\n0\r\n\r\n").unwrap();
+    let second = second.to_ascii_lowercase();
+    assert!(
+        second.contains("connection: close") && second.ends_with("hello"),
+        "{second}"
+    );
+    raw.0.get_mut().shutdown().await.unwrap();
+    assert_eq!(ending.drained().await.finished, 1);
 }

@@ -18,4 +18,5 @@ mod peers;
 mod pool;
 mod restart;
 mod rpc;
+mod silence;
 mod support;
