@@ -1,5 +1,6 @@
 //! Clients that do not begin, and clients that do not read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +9,7 @@ use tls_hyper::tls_tokio::{TlsConnector, TlsStream};
 use tls_hyper::{ListenerHandle, ServerName};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{PATIENCE, Server, World};
@@ -90,10 +92,16 @@ async fn a_client_of_http_2_that_does_not_begin_does_not_hold_up_a_drain() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped_in_time() {
     let world = World::new();
-    let app = Router::new().route("/", route(|| async { vec![b'x'; 50_000_000] }));
-    let server = world.serve(app).await;
+    let asked = Arc::new(Notify::new());
+    let come = Arc::clone(&asked);
+    let large = async move || {
+        come.notify_one();
+        vec![b'x'; 50_000_000]
+    };
+    let server = world.serve(Router::new().route("/", route(large))).await;
     let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let stream = connect(&world, &server, "http/1.1", request).await;
+    timeout(PATIENCE, asked.notified()).await.unwrap();
     let elapsed = until_dropped(&server.handle).await;
     assert!(elapsed < AN_HOUR, "{elapsed:?}");
     drop(stream);
