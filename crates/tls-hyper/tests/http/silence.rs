@@ -24,8 +24,8 @@ async fn connect(world: &World, server: &Server, alpn: &str, said: &[u8]) -> Tls
     let config = world.client_config().alpn([alpn]).build().unwrap();
     let tcp = TcpStream::connect(server.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let connecting = Box::pin(TlsConnector::new(config).connect(name, tcp));
-    let mut stream = connecting.await.unwrap();
+    let connector = TlsConnector::new(config);
+    let mut stream = Box::pin(connector.connect(name, tcp)).await.unwrap();
     stream.write_all(said).await.unwrap();
     stream.flush().await.unwrap();
     let open = async {
